@@ -1,0 +1,57 @@
+"""What can go wrong while serving, each with the HTTP status that the client sees."""
+
+
+class InferenceError(Exception):
+    """Base of every error that has a status of its own; its text is the `error` of the answer."""
+
+    status = 500
+
+
+class InvalidInput(InferenceError):
+    """The request is not what the protocol or the model's signature asks for."""
+
+    status = 400
+
+
+class NotFound(InferenceError):
+    """No such route, model or version."""
+
+    status = 404
+
+
+class MethodNotAllowed(InferenceError):
+    """The route exists, under another method."""
+
+    status = 405
+
+    def __init__(self, message: str, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class PayloadTooLarge(InferenceError):
+    """A body past what Lambda carries, or past what this function will inflate."""
+
+    status = 413
+
+
+class UnsupportedMediaType(InferenceError):
+    """A content encoding that is not read here."""
+
+    status = 415
+
+
+class ModelNotReady(InferenceError):
+    """The model did not load; the text holds the cause."""
+
+    status = 503
+
+
+class ModelFailed(InferenceError):
+    """The model, or the user's processing file, raised on a request that was well formed."""
+
+    status = 500
+
+
+class ModelUnusable(Exception):
+    """The model or its processing file cannot be served at all; found while loading."""

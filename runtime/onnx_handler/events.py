@@ -1,0 +1,130 @@
+"""Lambda's HTTP events in, and the answers that each of their sources expects out.
+
+Sources: API Gateway HTTP API (payload 2.0 and 1.0), REST API (1.0), function URL (2.0) and Application Load Balancer.
+"""
+
+from __future__ import annotations
+
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from typing import Any, NamedTuple
+
+from .errors import InvalidInput, PayloadTooLarge
+
+# Lambda's limit on a synchronous response, in bytes of JSON (AWS Lambda quotas, "Invocation payload").
+RESPONSE_LIMIT = 6 * 1024 * 1024
+# What the envelope around a body may need: status, headers, punctuation.
+ENVELOPE_ALLOWANCE = 4 * 1024
+
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+class Request(NamedTuple):
+    """An HTTP request: header names in lower case, the body as bytes, the path percent-encoded or not."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Response(NamedTuple):
+    """An HTTP answer. `text` says that the body is UTF-8 text and may travel as it is."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    text: bool
+
+
+def read(event: Any) -> Request:
+    """Reads an event of any source.
+
+    Raises:
+        InvalidInput: it is not an HTTP event, or its body is not the base64 that it says it is.
+    """
+    if not isinstance(event, dict):
+        raise _not_http(event)
+    context = event.get("requestContext")
+    http = context.get("http") if isinstance(context, dict) else None
+    if isinstance(http, dict):  # payload format 2.0: lower-case header names, already joined
+        method, path = http.get("method"), event.get("rawPath")
+        headers = event.get("headers") or {}
+    else:
+        method, path = event.get("httpMethod"), event.get("path")
+        headers = _joined_headers(event)
+    if not isinstance(method, str) or not isinstance(path, str) or not isinstance(headers, dict):
+        raise _not_http(event)
+    return Request(method, path, headers, _body(event))
+
+
+def _joined_headers(event: dict[str, Any]) -> dict[str, str]:
+    many = event.get("multiValueHeaders")
+    if isinstance(many, dict):
+        return {name.lower(): ",".join(map(str, values or ())) for name, values in many.items()}
+    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    body = event.get("body")
+    if not body:
+        return b""
+    if not isinstance(body, str):
+        raise InvalidInput(f"the event's body is a {type(body).__name__}; a string is expected")
+    if not event.get("isBase64Encoded"):
+        return body.encode()
+    try:
+        return a2b_base64(body)
+    except (Base64Error, ValueError) as error:
+        raise InvalidInput(f"the event says that its body is base64, but it is not: {error}") from None
+
+
+def _not_http(event: Any) -> InvalidInput:
+    got = sorted(event)[:8] if isinstance(event, dict) else type(event).__name__
+    return InvalidInput(
+        f"not an HTTP event (got {got}): this command answers API Gateway payload 1.0 and 2.0, "
+        "function URL and load balancer events"
+    )
+
+
+def write(event: Any, response: Response) -> dict[str, Any]:
+    """Gives the answer the shape that the event's source expects.
+
+    Raises:
+        PayloadTooLarge: Lambda would not carry the answer.
+    """
+    body: str
+    if response.text:
+        body = response.body.decode()
+        size = len(response.body)
+        if size > RESPONSE_LIMIT // 2:  # only then is it worth counting what JSON escapes to two characters or more
+            size += sum(body.count(character) for character in '"\\\n')
+    else:
+        body = b2a_base64(response.body, newline=False).decode("ascii")
+        size = len(body)
+    if size > RESPONSE_LIMIT - ENVELOPE_ALLOWANCE:
+        raise PayloadTooLarge(
+            f"the answer is {size} bytes on its way through Lambda, which carries {RESPONSE_LIMIT}: ask for fewer "
+            "outputs or a smaller batch, for binary outputs, or for gzip (Accept-Encoding)"
+        )
+    answer: dict[str, Any] = {
+        "statusCode": response.status,
+        "headers": response.headers,
+        "body": body,
+        "isBase64Encoded": not response.text,
+    }
+    if isinstance(event, dict) and isinstance(context := event.get("requestContext"), dict) and "elb" in context:
+        answer["statusDescription"] = f"{response.status} {_REASONS.get(response.status, '')}".rstrip()
+        if "multiValueHeaders" in event:
+            answer["multiValueHeaders"] = {name: [value] for name, value in response.headers.items()}
+            del answer["headers"]
+    return answer

@@ -1,0 +1,79 @@
+"""The command of a function behind an API: `onnx_handler.http.handler`.
+
+The model loads while Lambda initialises the environment, that is, while this module is imported. A model that cannot
+load does not end the process, which Lambda would only start again in silence: it is logged, `ready` answers 503 with
+the cause, and so does every inference.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .errors import InferenceError, MethodNotAllowed, ModelUnusable
+from .events import Response, read, write
+from .metrics import Metrics
+from .model import Model
+from .open_inference import Server, error
+from .settings import Settings
+
+_log = logging.getLogger("onnx_handler")
+
+
+class Room:
+    """What one execution environment holds between requests."""
+
+    def __init__(self) -> None:
+        self._cold = True
+        self._metrics: Metrics | None = None
+        try:
+            settings = Settings.from_environment()
+            self._metrics = Metrics(settings)
+            try:
+                model = Model(settings)
+            except Exception as cause:
+                _log.error("model %r did not load: %s", settings.model_name, cause, exc_info=_unless_known(cause))
+                self._server = Server(settings.model_name, settings.model_version, None, str(cause))
+            else:
+                self._server = Server(settings.model_name, settings.model_version, model)
+                self._metrics.loaded(model.load_time)
+        except ModelUnusable as cause:
+            _log.error("the function's environment is wrong: %s", cause)
+            self._server = Server("model", "1", None, str(cause))
+
+    def handle(self, event: Any, context: Any) -> dict[str, Any]:
+        """Answers one event; whatever goes wrong is an answer too."""
+        phases: dict[str, float] = {}
+        try:
+            response = self._server.answer(read(event), phases)
+            answer = write(event, response)
+        except InferenceError as problem:
+            _log.log(
+                logging.ERROR if problem.status >= 500 else logging.WARNING, "%s", problem, exc_info=problem.__cause__
+            )
+            answer = write(event, _error_response(problem))
+        except Exception as problem:
+            _log.exception("unexpected %s", type(problem).__name__)
+            answer = write(
+                event, error(500, f"unexpected {type(problem).__name__}; the function's log has the details")
+            )
+        if self._metrics is not None and phases:
+            request_id = getattr(context, "aws_request_id", "")
+            self._metrics.inferred(request_id, answer["statusCode"], self._cold, phases)
+        self._cold = False
+        return answer
+
+
+def _error_response(problem: InferenceError) -> Response:
+    response = error(problem.status, str(problem))
+    if isinstance(problem, MethodNotAllowed):
+        response.headers["Allow"] = problem.allow
+    return response
+
+
+def _unless_known(cause: Exception) -> bool:
+    """A stack trace helps only where the text does not already say what to mend."""
+    return not isinstance(cause, ModelUnusable) or cause.__cause__ is not None
+
+
+handler = Room().handle

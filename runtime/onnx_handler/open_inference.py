@@ -1,0 +1,168 @@
+"""The Open Inference Protocol v2 over HTTP: which route asks what, and the answer."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+from . import __version__, content_encoding, inference_request, inference_response
+from .errors import MethodNotAllowed, ModelNotReady, NotFound
+from .events import Request, Response
+from .model import Model
+from .processing import ProcessingRequest
+
+# Exactly what is served. The API constructs make the same routes; a contract test holds the two together.
+ROUTES: tuple[tuple[str, str], ...] = (
+    ("GET", "/v2"),
+    ("GET", "/v2/health/live"),
+    ("GET", "/v2/health/ready"),
+    ("GET", "/v2/models/{model}"),
+    ("GET", "/v2/models/{model}/ready"),
+    ("POST", "/v2/models/{model}/infer"),
+    ("GET", "/v2/models/{model}/versions/{version}"),
+    ("GET", "/v2/models/{model}/versions/{version}/ready"),
+    ("POST", "/v2/models/{model}/versions/{version}/infer"),
+)
+_TEMPLATES = tuple((method, template.split("/")[2:]) for method, template in ROUTES)
+
+
+class Match(NamedTuple):
+    """A request's route: what it asks for (the template's last fixed part) and of which model."""
+
+    action: str
+    model: str | None
+    version: str | None
+
+
+@lru_cache(maxsize=64)  # a client asks for the same few paths again and again; bounded, because paths are its choice
+def match(method: str, path: str) -> Match:
+    """Finds the route, after any stage or base path that the API puts ahead of /v2.
+
+    Raises:
+        NotFound: no route has this path.
+        MethodNotAllowed: one has, under another method.
+    """
+    parts = path.rstrip("/").split("/")
+    allowed = []
+    for start in [index + 1 for index, part in enumerate(parts) if part == "v2"]:
+        rest = parts[start:]
+        for route_method, template in _TEMPLATES:
+            if len(rest) == len(template) and all(
+                want == got or (want[0] == "{" and got) for want, got in zip(template, rest, strict=True)
+            ):
+                if route_method == method:
+                    named = {want: _unquoted(got) for want, got in zip(template, rest, strict=True) if want[0] == "{"}
+                    fixed = [want for want in template if want[0] != "{"]
+                    return Match("/".join(fixed), named.get("{model}"), named.get("{version}"))
+                allowed.append(route_method)
+    if allowed:
+        raise MethodNotAllowed(f"{method} {path}: allowed is {', '.join(allowed)}", ", ".join(allowed))
+    raise NotFound(f"no route {method} {path}; the routes are {[f'{verb} {template}' for verb, template in ROUTES]}")
+
+
+def _unquoted(part: str) -> str:
+    if "%" not in part:
+        return part
+    from urllib.parse import unquote
+
+    return unquote(part)
+
+
+class Server:
+    """Answers requests for one model, or says why there is none.
+
+    Attributes:
+        model: the model; None when it did not load.
+        cause: why it did not, in words; empty when it did.
+    """
+
+    def __init__(self, name: str, version: str, model: Model | None, cause: str = "") -> None:
+        self.model = model
+        self.cause = cause
+        self._name = name
+        self._version = version
+
+    def answer(self, request: Request, phases: dict[str, float]) -> Response:
+        """Answers one request.
+
+        Args:
+            request: as its event had it.
+            phases: receives the milliseconds of each phase of an inference, and stays empty otherwise.
+
+        Raises:
+            InferenceError: with the status and the message of the answer.
+        """
+        route = match(request.method, request.path)
+        if route.model is not None:
+            self._check_served(route)
+        match route.action:
+            case "models/infer" | "models/versions/infer":
+                return self._infer(request, phases)
+            case "models" | "models/versions":
+                return _json(200, self._loaded().metadata())
+            case "models/ready" | "models/versions/ready":
+                return self._ready({"name": self._name})
+            case "health/live":
+                return _json(200, {"live": True, "ready": self.model is not None})
+            case "health/ready":
+                # Both members: the protocol's clients disagree on which one they read (kserve#3820).
+                return self._ready({"live": True})
+            case _:
+                return _json(
+                    200, {"name": "cdk-onnx-inference", "version": __version__, "extensions": ["binary_tensor_data"]}
+                )
+
+    def _check_served(self, route: Match) -> None:
+        if route.model != self._name:
+            raise NotFound(
+                f"Request for unknown model: {route.model!r} is not found; this function serves {self._name!r}"
+            )
+        if route.version is not None and route.version != self._version:
+            raise NotFound(
+                f"Request for unknown model: {route.model!r} version {route.version!r} is not found; "
+                f"this function serves version {self._version!r}"
+            )
+
+    def _loaded(self) -> Model:
+        if self.model is None:
+            raise ModelNotReady(f"model {self._name!r} is not ready: {self.cause}")
+        return self.model
+
+    def _ready(self, body: dict[str, Any]) -> Response:
+        if self.model is None:
+            return _json(503, {**body, "ready": False, "error": f"model {self._name!r} is not ready: {self.cause}"})
+        return _json(200, {**body, "ready": True})
+
+    def _infer(self, request: Request, phases: dict[str, float]) -> Response:
+        model = self._loaded()
+        start = perf_counter_ns()
+        headers = request.headers
+        body = content_encoding.decoded(request.body, headers.get("content-encoding", ""))
+        inference = inference_request.parse(body, headers.get(inference_request.HEADER_LENGTH), model.inputs)
+        decoded = perf_counter_ns()
+        phases["Decode"] = (decoded - start) / 1e6
+        outputs = model.infer(
+            ProcessingRequest(inference.inputs, inference.parameters, inference.id), inference.outputs, phases
+        )
+        encoding = perf_counter_ns()
+        response = inference_response.build(model, inference, outputs)
+        if len(response.body) >= content_encoding.WORTH_COMPRESSING and content_encoding.accepts_gzip(
+            headers.get("accept-encoding", "")
+        ):
+            response.headers["Content-Encoding"] = "gzip"
+            response.headers["Vary"] = "Accept-Encoding"
+            response = Response(200, response.headers, content_encoding.gzipped(response.body), text=False)
+        phases["Encode"] = (perf_counter_ns() - encoding) / 1e6
+        return response
+
+
+def _json(status: int, document: dict[str, Any]) -> Response:
+    body = json.dumps(document, separators=(",", ":")).encode()
+    return Response(status, {"Content-Type": "application/json"}, body, text=True)
+
+
+def error(status: int, message: str) -> Response:
+    """The protocol's error body."""
+    return _json(status, {"error": message})

@@ -1,0 +1,76 @@
+"""The user's own processing: a Python file with `preprocess`, `postprocess`, or both.
+
+    def preprocess(request):        # request.inputs: {name: array}, request.parameters, request.id
+        return {"ngrams": ...}      # the model's inputs
+
+    def postprocess(outputs):       # {name: array}, the model's outputs
+        return {"label": ...}       # what the client gets
+
+    INPUTS = [{"name": "text", "datatype": "BYTES", "shape": [-1]}]      # what the client sends; default: the model's
+    OUTPUTS = [{"name": "label", "datatype": "BYTES", "shape": [-1]}]    # what the client gets; default: the model's
+
+A BYTES tensor is an object array of `bytes`. A ValueError from `preprocess` is the client's mistake (400); anything
+else that is raised is the file's own (500).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .errors import ModelUnusable
+from .signature import TensorSpec, declared
+from .tensors import Array
+
+Tensors = dict[str, Array]
+
+
+class ProcessingRequest(NamedTuple):
+    """What `preprocess` is given."""
+
+    inputs: Tensors
+    parameters: dict[str, Any]
+    id: str | None
+
+
+class Processing(NamedTuple):
+    """The parts that the file defines; a part that it leaves out is None and changes nothing."""
+
+    preprocess: Callable[[ProcessingRequest], Tensors] | None = None
+    postprocess: Callable[[Tensors], Tensors] | None = None
+    inputs: tuple[TensorSpec, ...] | None = None
+    outputs: tuple[TensorSpec, ...] | None = None
+
+    @classmethod
+    def load(cls, path: str | None) -> Processing:
+        """Runs the file once and takes what it defines.
+
+        Raises:
+            ModelUnusable: it is missing, raises, or defines neither function.
+        """
+        if path is None:
+            return cls()
+        from importlib.util import module_from_spec, spec_from_file_location
+
+        spec = spec_from_file_location("onnx_handler_processing", path)
+        if spec is None or spec.loader is None:
+            raise ModelUnusable(f"the processing file {path!r} is not a Python file")
+        module = module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise ModelUnusable(
+                f"the processing file {path!r} raised {type(error).__name__} when it was loaded: {error}"
+            ) from error
+        preprocess = getattr(module, "preprocess", None)
+        postprocess = getattr(module, "postprocess", None)
+        if preprocess is None and postprocess is None:
+            raise ModelUnusable(f"the processing file {path!r} defines neither preprocess nor postprocess")
+        inputs = getattr(module, "INPUTS", None)
+        outputs = getattr(module, "OUTPUTS", None)
+        return cls(
+            preprocess,
+            postprocess,
+            declared("INPUTS", inputs) if inputs is not None else None,
+            declared("OUTPUTS", outputs) if outputs is not None else None,
+        )
