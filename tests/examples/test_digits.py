@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -17,6 +17,8 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits"
 GOLDENS = EXAMPLE / "goldens"
 TRAINING_PACKAGES = ("torch", "sklearn", "onnxscript")
 
+Labelled: TypeAlias = tuple[np.ndarray, np.ndarray]
+
 
 @pytest.fixture(scope="module")
 def session() -> ort.InferenceSession:
@@ -24,7 +26,7 @@ def session() -> ort.InferenceSession:
 
 
 @pytest.fixture(scope="module")
-def heldout() -> tuple[np.ndarray, np.ndarray]:
+def heldout() -> Labelled:
     with np.load(GOLDENS / "heldout.npz") as stored:
         images = (stored["pixels"].astype(np.float32) / 16).reshape(-1, 1, 8, 8)
         return images, stored["labels"]
@@ -64,9 +66,7 @@ def test_file_says_nothing_about_the_machine_that_made_it() -> None:
         assert not part.metadata_props
 
 
-def test_heldout_accuracy_is_the_one_the_readme_states(
-    session: ort.InferenceSession, heldout: tuple[np.ndarray, np.ndarray]
-) -> None:
+def test_stated_heldout_accuracy(session: ort.InferenceSession, heldout: Labelled) -> None:
     images, labels = heldout
     correct = int((logits(session, images).argmax(axis=1) == labels).sum())
     stated = re.search(
@@ -90,9 +90,7 @@ def test_goldens(session: ort.InferenceSession) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 7])
-def test_any_batch_size(
-    session: ort.InferenceSession, heldout: tuple[np.ndarray, np.ndarray], size: int
-) -> None:
+def test_any_batch_size(session: ort.InferenceSession, heldout: Labelled, size: int) -> None:
     assert logits(session, heldout[0][:size]).shape == (size, 10)
 
 
