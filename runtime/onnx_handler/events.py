@@ -70,8 +70,9 @@ def read(event: Any) -> Request:
 def _joined_headers(event: dict[str, Any]) -> dict[str, str]:
     many = event.get("multiValueHeaders")
     if isinstance(many, dict):
-        return {name.lower(): ",".join(map(str, values or ())) for name, values in many.items()}
-    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        return {name.lower(): ",".join(values) for name, values in many.items() if isinstance(values, list)}
+    headers = event.get("headers")
+    return {name.lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
 
 
 def _body(event: dict[str, Any]) -> bytes:

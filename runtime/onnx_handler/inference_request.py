@@ -171,8 +171,6 @@ def _raw_only(body: bytes, model_inputs: tuple[TensorSpec, ...]) -> Tensors:
         raise InvalidInput(f"a body of raw bytes alone does not tell the shape {list(spec.shape)} of {spec.name!r}")
     fixed = RAW_TYPES[spec.datatype].itemsize * prod(size for size in spec.shape if size != -1)
     if -1 in spec.shape and (fixed == 0 or len(body) % fixed):
-        raise InvalidInput(
-            f"{len(body)} bytes are not a whole number of {spec.datatype} {list(spec.shape)} of {spec.name!r}"
-        )
+        raise InvalidInput(f"{len(body)} bytes do not fill {spec.datatype} {list(spec.shape)} of {spec.name!r}")
     shape = [len(body) // fixed if size == -1 else size for size in spec.shape]
     return {spec.name: from_raw(spec.name, spec.datatype, shape, body, 0, len(body))}

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from onnxruntime import OrtValue
 
-from .errors import InferenceError, InvalidInput, ModelFailed
+from .errors import InferenceError, InvalidInput, ModelFailed, ModelUnusable
 from .processing import Processing, ProcessingRequest, Tensors
 from .session import open_session
 from .settings import Settings
-from .signature import from_session
+from .signature import conflicting_axis, from_session
 from .tensors import Array, narrowed, widened
 
 BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
@@ -41,8 +41,8 @@ class Model:
         self.version = settings.model_version
         self._processing = processing = Processing.load(settings.processing_path)
         self._session = open_session(settings.model_path, settings.memory_size)
-        self._model_inputs = from_session(self._session.get_inputs(), declared=processing.preprocess is not None)
-        self._model_outputs = from_session(self._session.get_outputs(), declared=processing.postprocess is not None)
+        self._model_inputs = from_session(self._session.get_inputs(), declared=False)
+        self._model_outputs = from_session(self._session.get_outputs(), declared=processing.outputs is not None)
         self._inputs_by_name = {spec.name: spec for spec in self._model_inputs}
         self.inputs = processing.inputs or self._model_inputs
         self.outputs = processing.outputs or self._model_outputs
@@ -50,6 +50,10 @@ class Model:
         self._output_names = [spec.name for spec in self._model_outputs]
         self._has_strings = any(spec.datatype == "BYTES" for spec in (*self._model_inputs, *self._model_outputs))
         self._has_bfloat16 = any(spec.datatype == "BF16" for spec in (*self._model_inputs, *self._model_outputs))
+        if self._has_bfloat16 and any(spec.datatype == "BYTES" for spec in self._model_inputs):
+            raise ModelUnusable(
+                "the model has BF16 tensors and string inputs, which onnxruntime's Python API cannot mix"
+            )
         self.load_time = (perf_counter_ns() - started) / 1e6
 
     def infer(self, request: ProcessingRequest, wanted: list[str], phases: dict[str, float]) -> Tensors:
@@ -130,6 +134,8 @@ class Model:
             raise
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             message = str(error)
+            if conflict := conflicting_axis(self._model_inputs, feeds):
+                raise InvalidInput(conflict) from error
             if "INVALID_ARGUMENT" in message:
                 raise InvalidInput(message) from error
             raise ModelFailed(f"the model failed: {message}") from error
@@ -144,7 +150,7 @@ class Model:
             if self._inputs_by_name[name].datatype == "BF16":
                 values[name] = OrtValue.ortvalue_from_numpy_with_onnx_type(narrowed(array), BFLOAT16)
             else:
-                values[name] = OrtValue.ortvalue_from_numpy(_as_str(name, np.require(array, requirements="C")))
+                values[name] = OrtValue.ortvalue_from_numpy(np.require(array, requirements="C"))
         return [_to_numpy(value) for value in self._session.run_with_ort_values(names, values)]
 
     def _postprocess(self, outputs: Tensors, wanted: list[str]) -> Tensors:

@@ -28,7 +28,7 @@ def session_options(memory_size: int) -> onnxruntime.SessionOptions:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors; they are raised too, with their cause
+    options.log_severity_level = 4  # fatal alone: errors are raised, and logged where they are answered
     return options
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .errors import InvalidInput, ModelUnusable
@@ -9,11 +10,20 @@ from .tensors import DATATYPES, FROM_ONNX, Array, datatype_of
 
 
 class TensorSpec(NamedTuple):
-    """One input or output. In `shape`, -1 is a dimension of any size (dynamic or named in the model)."""
+    """One input or output.
+
+    Attributes:
+        name: as in the model.
+        datatype: of the protocol.
+        shape: sizes; -1 is a dimension of any size. Empty for a scalar, and for a tensor of unknown rank, which
+            onnxruntime does not tell apart.
+        axes: the model's names for its dimensions, empty strings where they have none.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    axes: tuple[str, ...] = ()
 
     def metadata(self) -> dict[str, Any]:
         """The form that the protocol's model metadata has."""
@@ -29,6 +39,8 @@ class TensorSpec(NamedTuple):
         # BF16 is float32 in numpy.
         if datatype != self.datatype and not (self.datatype == "BF16" and datatype == "FP32"):
             raise InvalidInput(f"input {self.name!r}: datatype {datatype}; the model takes {self.datatype}")
+        if not self.shape:
+            return  # a scalar or any rank: onnxruntime knows, and refuses what does not fit
         if array.ndim != len(self.shape) or any(
             want not in (-1, got) for want, got in zip(self.shape, array.shape, strict=True)
         ):
@@ -43,7 +55,7 @@ def from_session(arguments: list[Any], *, declared: bool) -> tuple[TensorSpec, .
 
     Args:
         arguments: onnxruntime's NodeArg list.
-        declared: the processing file declares its own, so a type that the protocol lacks is left to it.
+        declared: the processing file declares its own, so a type that the protocol lacks is left to it to convert.
 
     Raises:
         ModelUnusable: a type that the protocol cannot carry, and nobody converts it.
@@ -55,11 +67,26 @@ def from_session(arguments: list[Any], *, declared: bool) -> tuple[TensorSpec, .
             raise ModelUnusable(
                 f"{argument.name!r} is {argument.type}, which the Open Inference Protocol has no datatype for: "
                 "export the model with plain tensors (for scikit-learn: options={'zipmap': False}), or declare "
-                "INPUTS or OUTPUTS in a processing file that converts it"
+                "OUTPUTS in a processing file that converts it"
             )
         shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in argument.shape or ())
-        specs.append(TensorSpec(argument.name, datatype or argument.type, shape))
+        axes = tuple(size if isinstance(size, str) else "" for size in argument.shape or ())
+        specs.append(TensorSpec(argument.name, datatype or argument.type, shape, axes))
     return tuple(specs)
+
+
+def conflicting_axis(specs: Iterable[TensorSpec], arrays: dict[str, Array]) -> str | None:
+    """Says where two inputs give one named dimension different sizes, if they do.
+
+    Asked only after the model has failed: a model may broadcast over such a dimension, and then it is no mistake.
+    """
+    sizes: dict[str, tuple[str, int]] = {}
+    for spec in specs:
+        for axis, size in zip(spec.axes, arrays[spec.name].shape, strict=False):
+            name, first = sizes.setdefault(axis, (spec.name, size))
+            if axis and size != first:
+                return f"dimension {axis!r} is {first} in input {name!r} and {size} in input {spec.name!r}"
+    return None
 
 
 def declared(what: str, tensors: Any) -> tuple[TensorSpec, ...]:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from math import prod
 from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .errors import InvalidInput
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:  # numpy.typing is one more module to import at each cold start
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+else:
+    Array = Any
 
 # Datatype -> the numpy type of its raw bytes, little-endian as the protocol says.
 RAW_TYPES: dict[str, np.dtype[Any]] = {
@@ -85,23 +89,32 @@ def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Array:
 
 def _numbers_from_json(name: str, datatype: str, data: Any) -> Array:
     values = np.array(data)
-    kind = values.dtype.kind
-    if kind not in _JSON_KINDS.get(datatype, _INTEGER_KINDS) and values.size:
-        raise InvalidInput(f"input {name!r}: data holds {_kind_name(kind)}; {datatype} is expected")
-    if datatype == "BF16":
-        return values.astype(np.float32)
-    dtype = RAW_TYPES[datatype]
-    if kind in "iu" and dtype.kind in "iu" and values.size:
+    allowed = _JSON_KINDS.get(datatype, _INTEGER_KINDS)
+    if values.dtype.kind not in allowed and values.size:
+        values = _large_integers(data, values.shape, allowed)
+        if values.dtype.kind not in allowed:
+            raise InvalidInput(f"input {name!r}: data holds {_kind_name(values.dtype.kind)}; {datatype} is expected")
+    dtype = np.dtype(np.float32) if datatype == "BF16" else RAW_TYPES[datatype]
+    if dtype.kind in _INTEGER_KINDS and values.size:
         limits = np.iinfo(dtype)
         if int(values.min()) < limits.min or int(values.max()) > limits.max:
             raise InvalidInput(f"input {name!r}: data holds values outside {datatype} ({limits.min}..{limits.max})")
-    if kind == "f" and dtype.kind == "f":
+    if dtype.kind == "f":
         with np.errstate(over="raise"):
             try:
                 return values.astype(dtype)
             except FloatingPointError:
                 raise InvalidInput(f"input {name!r}: data holds values too large for {datatype}") from None
     return values.astype(dtype)
+
+
+def _large_integers(data: Any, shape: tuple[int, ...], allowed: str) -> Array:
+    """Integers that numpy, left to choose, makes fractions or objects of because some need all 64 bits or more."""
+    flat: list[Any] = []
+    _flatten(data, flat)
+    if all(type(value) is int for value in flat):
+        return np.array(flat, np.float64 if "f" in allowed else np.uint64).reshape(shape)
+    return np.array(data)
 
 
 def _kind_name(kind: str) -> str:
@@ -222,7 +235,7 @@ def widened(bits: Array) -> Array:
 
 def narrowed(values: Array) -> Array:
     """float32 rounded to BF16 bit patterns (uint16), to nearest even; a NaN stays a NaN."""
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    bits = np.asarray(values, np.float32).view(np.uint32)
     rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
     nan = np.uint16(0x7FC0)
     return np.where(np.isnan(values), nan, rounded)

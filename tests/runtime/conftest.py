@@ -1,0 +1,93 @@
+"""A served model in this process: the handler's own code, without Lambda around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from onnx_handler.http import Room
+from onnx_handler.tensors import to_raw
+from tests.support import events, models
+
+CONTEXT = SimpleNamespace(aws_request_id="c6af9ac6-7b61-11e6-9a41-93e8deadbeef")
+
+
+class Served:
+    """Asks a room as a client would."""
+
+    def __init__(self, room: Room, source: events.Builder) -> None:
+        self.room = room
+        self.source = source
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        event = self.source(method, path, headers or {}, body)
+        return events.answered(self.room.handle(event, CONTEXT))
+
+    def get(self, path: str) -> tuple[int, Any]:
+        status, _, body = self.request("GET", path)
+        return status, json.loads(body)
+
+    def infer(self, document: Any, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        status, _, body = self.request("POST", "/v2/models/model/infer", json.dumps(document).encode(), headers)
+        return status, json.loads(body)
+
+    def infer_binary(
+        self,
+        inputs: Mapping[str, tuple[str, np.ndarray[Any, Any]]],
+        outputs: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> tuple[int, dict[str, str], bytes]:
+        raw = {name: bytes(to_raw(array, datatype)) for name, (datatype, array) in inputs.items()}
+        document = {
+            "inputs": [
+                {
+                    "name": name,
+                    "datatype": datatype,
+                    "shape": list(array.shape),
+                    "parameters": {"binary_data_size": len(raw[name])},
+                }
+                for name, (datatype, array) in inputs.items()
+            ],
+            **({"outputs": [{"name": name} for name in outputs]} if outputs else {}),
+            "parameters": {"binary_data_output": True},
+            **members,
+        }
+        head = json.dumps(document).encode()
+        sent = {"Inference-Header-Content-Length": str(len(head)), **(headers or {})}
+        return self.request("POST", "/v2/models/model/infer", b"".join([head, *raw.values()]), sent)
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
+    """Serves a model: `serve(models.matmul())`, with `processing=` source text and any environment variable."""
+
+    def start(
+        model: onnx.ModelProto | None,
+        processing: str | None = None,
+        source: events.Builder = events.function_url,
+        **environment: str,
+    ) -> Served:
+        if model is not None:
+            models.save(model, tmp_path / "model")
+        defaults = {"LAMBDA_TASK_ROOT": str(tmp_path), "MODEL_PATH": "model", "AWS_LAMBDA_FUNCTION_NAME": "digits"}
+        if processing is not None:
+            (tmp_path / "processing.py").write_text(processing)
+            defaults["PROCESSING_PATH"] = "processing.py"
+        for name, value in {**defaults, **environment}.items():
+            monkeypatch.setenv(name, value)
+        return Served(Room(), source)
+
+    return start
