@@ -1,0 +1,70 @@
+"""Names of the environment variables that the constructs write and the handler reads.
+
+The handler has the same list (`onnx_handler.settings`); a contract test holds the two equal. Neither side imports the
+other, because neither's dependencies belong on the other's machine.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MODEL_PATH: Final = "MODEL_PATH"
+"""A directory with `model.onnx`, or an .onnx file; relative to the task root."""
+
+MODEL_NAME: Final = "MODEL_NAME"
+"""Name of the model in the Open Inference Protocol."""
+
+MODEL_VERSION: Final = "MODEL_VERSION"
+"""Version of the model in the Open Inference Protocol: a decimal string."""
+
+MODEL_DIGEST: Final = "MODEL_DIGEST"
+"""`sha256:<hex>` of the model's files. A new model changes it, and thereby publishes a new Lambda version."""
+
+PROCESSING_PATH: Final = "PROCESSING_PATH"
+"""The user's processing file, relative to the task root. Absent when there is none."""
+
+METRICS_NAMESPACE: Final = "METRICS_NAMESPACE"
+"""CloudWatch namespace of the metrics that the handler embeds in its log."""
+
+ORT_DISABLE_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
+"""Always `1`: onnxruntime on Linux otherwise reports home, and writes an id and a cache to a read-only disk."""
+
+NAMES: Final = frozenset(
+    {
+        MODEL_PATH,
+        MODEL_NAME,
+        MODEL_VERSION,
+        MODEL_DIGEST,
+        PROCESSING_PATH,
+        METRICS_NAMESPACE,
+        ORT_DISABLE_TELEMETRY,
+    }
+)
+"""Every name of the contract. A user's own environment must not contain one of them."""
+
+SET_BY_LAMBDA: Final = frozenset(
+    {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+"""Reserved by Lambda: a deployment that sets one fails.
+
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+"""

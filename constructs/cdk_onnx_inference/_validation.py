@@ -1,0 +1,208 @@
+"""Checks of single values: each returns the problems it found and raises nothing.
+
+Only what CDK lets through, or rejects in terms that do not lead to the cause, is checked. A value that is known only
+at deployment (a token) passes every check: CloudFormation will judge it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import Duration, Size, Token
+
+from . import _environment
+from .errors import Problem
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_MODEL_VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
+_VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
+_NAMESPACE = re.compile(r"[0-9A-Za-z.\-_/#:]{1,255}")
+_LAMBDA_LIMITS = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
+_MIB = 1024 * 1024
+
+
+def memory_size(path: str, value: float) -> list[Problem]:
+    """128 to 10240 MB in steps of 1. CDK accepts anything; CloudFormation has the limit of another compute type."""
+    return _whole_number("memory-size-range", path, value, 128, 10240, "MB", f"1769 MB give one vCPU. {_LAMBDA_LIMITS}")
+
+
+def timeout(path: str, value: Duration) -> list[Problem]:
+    """1 to 900 whole seconds."""
+    allowed = "1 to 900 whole seconds, as a Duration"
+    fix = f"Give e.g. Duration.seconds(30). {_LAMBDA_LIMITS}"
+    if not isinstance(value, Duration):
+        return [Problem("timeout-range", path, repr(value), allowed, fix)]
+    if value.is_unresolved():
+        return []
+    milliseconds = value.to_milliseconds()
+    if milliseconds % 1000 == 0 and 1000 <= milliseconds <= 900_000:
+        return []
+    return [Problem("timeout-range", path, value.to_human_string(), allowed, fix)]
+
+
+def ephemeral_storage_size(path: str, value: Size | None) -> list[Problem]:
+    """512 to 10240 MiB. CDK rejects the rest too, but alone and without saying where."""
+    if value is None:
+        return []
+    allowed, fix = "512 to 10240 whole MiB, as a Size", f"Give e.g. Size.mebibytes(1024). {_LAMBDA_LIMITS}"
+    if not isinstance(value, Size):
+        return [Problem("ephemeral-storage-range", path, repr(value), allowed, fix)]
+    if value.is_unresolved():
+        return []
+    size = value.to_bytes()
+    if size % _MIB == 0 and 512 <= size // _MIB <= 10240:
+        return []
+    return [Problem("ephemeral-storage-range", path, f"{size / _MIB:g} MiB", allowed, fix)]
+
+
+def reserved_concurrent_executions(path: str, value: float | None) -> list[Problem]:
+    """0 or more; 0 stops the function."""
+    if value is None:
+        return []
+    return _whole_number(
+        "reserved-concurrency-range",
+        path,
+        value,
+        0,
+        None,
+        "environments",
+        "0 stops the function; leave the argument out for no reservation.",
+    )
+
+
+def model_name(path: str, value: str) -> list[Problem]:
+    """A name that is one segment of a URL without being escaped."""
+    if Token.is_unresolved(value) or _MODEL_NAME.fullmatch(value):
+        return []
+    return [
+        Problem(
+            "model-name",
+            path,
+            repr(value),
+            "1 to 64 letters, digits, '_', '.' and '-', the first a letter or digit",
+            "Give another name=; it is part of the URL, /v2/models/{name}/infer.",
+        )
+    ]
+
+
+def model_version(path: str, value: str) -> list[Problem]:
+    """A decimal number as a string, as in the version directories of a model repository."""
+    if isinstance(value, str) and (Token.is_unresolved(value) or _MODEL_VERSION.fullmatch(value)):
+        return []
+    return [
+        Problem(
+            "model-version",
+            path,
+            repr(value),
+            "a decimal number without leading zeros, as a string",
+            'Give e.g. version="2".',
+        )
+    ]
+
+
+def metrics_namespace(path: str, value: str) -> list[Problem]:
+    """What CloudWatch accepts; it drops metrics of other namespaces silently."""
+    if Token.is_unresolved(value) or (_NAMESPACE.fullmatch(value) and not value.startswith("AWS/")):
+        return []
+    return [
+        Problem(
+            "metrics-namespace",
+            path,
+            repr(value),
+            "1 to 255 letters, digits and . - _ / # :, not beginning with AWS/",
+            "Give e.g. OnnxInference. "
+            "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html",
+        )
+    ]
+
+
+def environment(path: str, value: Mapping[str, str]) -> list[Problem]:
+    """Names that Lambda accepts and that belong neither to it nor to the handler."""
+    problems = []
+    for name in value:
+        if Token.is_unresolved(name):
+            continue
+        if name in _environment.NAMES:
+            problems.append(
+                Problem(
+                    "environment-reserved",
+                    path,
+                    repr(name),
+                    "names that the constructs do not write themselves",
+                    "Use the argument that is meant for it: model=, processing= or metrics_namespace=.",
+                )
+            )
+        elif name in _environment.SET_BY_LAMBDA:
+            problems.append(
+                Problem(
+                    "environment-reserved",
+                    path,
+                    repr(name),
+                    "names that Lambda does not set itself",
+                    "Leave it out: the deployment would fail.",
+                )
+            )
+        elif not _VARIABLE_NAME.fullmatch(name):
+            problems.append(
+                Problem(
+                    "environment-name",
+                    path,
+                    repr(name),
+                    "at least two letters, digits and underscores, the first a letter",
+                    "Rename the variable: the deployment would fail.",
+                )
+            )
+    return problems
+
+
+def reason(path: str, value: str) -> list[Problem]:
+    """A sentence that a reviewer can judge; it is kept in the template."""
+    if Token.is_unresolved(value):
+        return []
+    if value.strip() and len(value) <= 500:
+        return []
+    return [
+        Problem(
+            "reason-missing",
+            path,
+            repr(value) if len(value) <= 500 else f"{len(value)} characters",
+            "1 to 500 characters that are not blank",
+            "Say why this is safe here, e.g. reason='reachable from the internal network only'.",
+        )
+    ]
+
+
+def positive(code: str, path: str, value: float, *, whole: bool, unit: str, fix: str) -> list[Problem]:
+    """A number above zero."""
+    if Token.is_unresolved(value):
+        return []
+    if _is_number(value) and value > 0 and (not whole or value == int(value)):
+        return []
+    allowed = f"a {'whole number' if whole else 'number'} above 0, {unit}"
+    return [Problem(code, path, repr(value), allowed, fix)]
+
+
+def not_empty(code: str, path: str, value: str | tuple[str, ...], *, allowed: str, fix: str) -> list[Problem]:
+    """A string, or a tuple of strings, none of them blank."""
+    texts = (value,) if isinstance(value, str) else value
+    if texts and all(Token.is_unresolved(text) or text.strip() for text in texts):
+        return []
+    return [Problem(code, path, repr(value), allowed, fix)]
+
+
+def _whole_number(
+    code: str, path: str, value: Any, minimum: int, maximum: int | None, unit: str, fix: str
+) -> list[Problem]:
+    if Token.is_unresolved(value):
+        return []
+    if _is_number(value) and value == int(value) and value >= minimum and (maximum is None or value <= maximum):
+        return []
+    span = f"{minimum} or more" if maximum is None else f"{minimum} to {maximum}"
+    return [Problem(code, path, repr(value), f"{span} {unit}, a whole number", fix)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,20 @@
+"""Ids of the warnings that the constructs give at synth. They are public API: users acknowledge warnings by them.
+
+`Annotations.of(construct).acknowledge_warning(id)` silences one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WEIGHTS_IN_GRAPH: Final = "cdk-onnx-inference:weights-in-graph"
+"""A large model keeps its weights inside the graph file."""
+
+PROCESSING_NOT_PARSED: Final = "cdk-onnx-inference:processing-not-parsed"
+"""The processing file uses a syntax that is newer than the Python that synthesises."""
+
+FUNCTION_OUTLIVES_API: Final = "cdk-onnx-inference:function-outlives-api"
+"""The function may run on after the API has given the client up."""
+
+API_LOG_ROLE: Final = "cdk-onnx-inference:api-log-role"
+"""A REST API writes access logs, for which the account needs a role that this stack does not make."""

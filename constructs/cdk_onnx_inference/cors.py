@@ -1,0 +1,36 @@
+"""Which web pages may call an API from a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aws_cdk import Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Cross-origin resource sharing, answered by the API itself.
+
+    Args:
+        allow_origins: Origins such as `https://app.example.com`, or `*` alone for all.
+        allow_headers: Request headers that a page may set. Default: what the protocol and AWS signatures use.
+        expose_headers: Response headers that a page may read. Default: the one that says where the JSON of a binary
+            response ends.
+        max_age: How long a browser may remember the answer. Default: the browser's own choice, a few seconds.
+
+    A change updates the API in place.
+    """
+
+    allow_origins: Sequence[str]
+    allow_headers: Sequence[str] = field(
+        default=(
+            "authorization",
+            "content-type",
+            "inference-header-content-length",
+            "x-amz-date",
+            "x-amz-security-token",
+        )
+    )
+    expose_headers: Sequence[str] = ("inference-header-content-length",)
+    max_age: Duration | None = None

@@ -1,0 +1,154 @@
+"""Reads the prebuilt stacks' options from CDK context: `cdk deploy -c model=... -c memory=...`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import Duration
+from constructs import Node
+
+from cdk_onnx_inference import ApiAuth, ApiType, InvalidInferenceConfig, ModelSource, Problem, Processing
+from cdk_onnx_inference.api_auth import AnyApiAuth
+from cdk_onnx_inference.api_type import AnyApiType
+
+KEYS = (
+    "api",
+    "audience",
+    "auth",
+    "auth_reason",
+    "issuer",
+    "memory",
+    "model",
+    "name",
+    "processing",
+    "requirements",
+    "timeout",
+    "version",
+)
+"""What may follow `-c`.
+
+    model=PATH           an .onnx file or a package directory         default: the digits example
+    name=NAME            the model's name in URLs                     default: the file's or directory's own
+    version=N            the model's version in URLs                  default: 1
+    processing=FILE.py   pre- and post-processing                     default: none
+    requirements=FILE    what FILE.py imports; needs processing       default: none
+    memory=MB            memory of the function                       default: 1769
+    timeout=SECONDS      longest run of one request                   default: 29
+    api=http|rest        kind of API                                  default: http
+    auth=iam|jwt|api-key|none   who may call                          default: iam
+    issuer=URL audience=NAME    for auth=jwt
+    auth_reason=TEXT     for auth=none
+"""
+
+_API_TYPES: dict[str, AnyApiType] = {"http": ApiType.http_api(), "rest": ApiType.rest_api()}
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeOptions:
+    """The arguments of `Realtime`, as read from context."""
+
+    model: ModelSource
+    processing: Processing | None
+    memory_size: int
+    timeout: Duration
+    api_type: AnyApiType
+    auth: AnyApiAuth
+
+
+def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
+    """Reads and checks the context.
+
+    Args:
+        node: The app's node.
+        default_model: The model to serve when the context names none.
+
+    Raises:
+        InvalidInferenceConfig: With all problems: `context-key` for a key that looks like a misspelt one, and
+            `context-value` for a value that cannot be read.
+    """
+    reader = _Reader(node)
+    reader.reject_misspelt_keys()
+    model = reader.text("model")
+    name = reader.text("name")
+    version = reader.text("version") or "1"
+    processing = reader.text("processing")
+    requirements = reader.text("requirements")
+    if requirements is not None and processing is None:
+        reader.problem("requirements", requirements, "with processing=FILE.py", "Give -c processing=FILE.py as well.")
+    options = RealtimeOptions(
+        model=ModelSource.in_image(model or default_model, name=name, version=version),
+        processing=Processing(processing, requirements) if processing else None,
+        memory_size=reader.whole_number("memory", 1769),
+        timeout=Duration.seconds(reader.whole_number("timeout", 29)),
+        api_type=_API_TYPES[reader.choice("api", _API_TYPES)],
+        auth=_auth(reader),
+    )
+    reader.raise_problems()
+    return options
+
+
+def _auth(reader: _Reader) -> AnyApiAuth:
+    kind = reader.choice("auth", ("iam", "jwt", "api-key", "none"))
+    if kind == "jwt":
+        return ApiAuth.jwt(issuer=reader.text("issuer") or "", audience=[reader.text("audience") or ""])
+    if kind == "none":
+        return ApiAuth.none(reason=reader.text("auth_reason") or "")
+    return ApiAuth.api_key() if kind == "api-key" else ApiAuth.iam()
+
+
+class _Reader:
+    """Values of the context, which from the command line are strings and from cdk.json may be anything."""
+
+    def __init__(self, node: Node) -> None:
+        self._context: dict[str, Any] = {str(key): value for key, value in node.get_all_context().items()}
+        self._problems: list[Problem] = []
+
+    def reject_misspelt_keys(self) -> None:
+        for key in sorted(self._context.keys() - set(KEYS)):
+            meant = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.75)
+            if meant:
+                self._problems.append(
+                    Problem("context-key", f"context.{key}", repr(key), ", ".join(KEYS), f"Did you mean {meant[0]!r}?")
+                )
+
+    def text(self, key: str) -> str | None:
+        value = self._context.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool | dict | list):
+            self.problem(key, value, "text", "Give one value.")
+            return None
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        if text.strip():
+            return text
+        self.problem(key, value, "text that is not blank", f"Leave {key} out for its default.")
+        return None
+
+    def whole_number(self, key: str, default: int) -> int:
+        text = self.text(key)
+        if text is None:
+            return default
+        if text.isascii() and text.isdigit() and len(text) < 10:
+            return int(text)
+        self.problem(key, text, "a whole number", f"Give e.g. -c {key}={default}.")
+        return default
+
+    def choice(self, key: str, choices: Iterable[str]) -> str:
+        """One of the choices; the first is the default."""
+        names = tuple(choices)
+        text = self.text(key)
+        if text is None or text in names:
+            return text or names[0]
+        self.problem(key, text, ", ".join(names), f"Give e.g. -c {key}={names[0]}.")
+        return names[0]
+
+    def problem(self, key: str, got: object, allowed: str, fix: str) -> None:
+        self._problems.append(Problem("context-value", f"context.{key}", repr(got), allowed, fix))
+
+    def raise_problems(self) -> None:
+        if self._problems:
+            raise InvalidInferenceConfig(self._problems)
