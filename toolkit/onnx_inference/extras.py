@@ -1,0 +1,37 @@
+"""Imports of what an extra of the distribution brings, with a message that names the extra."""
+
+from importlib import import_module
+from types import ModuleType
+
+DISTRIBUTION = "cdk-onnx-inference"
+
+
+class MissingExtra(ImportError):
+    """A command needs a package that only one of the extras installs."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        self.module = module
+        self.extra = extra
+        super().__init__(
+            f"This command needs the Python package {module!r}, which is not installed. "
+            f"Install it with: pip install '{DISTRIBUTION}[{extra}]'"
+        )
+
+
+def import_from_extra(module: str, extra: str) -> ModuleType:
+    """Import a module that the named extra brings.
+
+    Args:
+        module: The module's dotted name.
+        extra: The extra of the distribution that installs it.
+
+    Raises:
+        MissingExtra: The module's top-level package is not installed.
+    """
+    package = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.partition(".")[0] == package:
+            raise MissingExtra(package, extra) from error
+        raise

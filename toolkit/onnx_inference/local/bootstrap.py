@@ -1,0 +1,120 @@
+"""What `cdk bootstrap` leaves behind, seeded directly: where assets go, and the version the templates ask for."""
+
+import hashlib
+import json
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from onnx_inference.local.cloud import EmbeddedCloud
+from onnx_inference.local.cloud_assembly import DockerImageAsset, FileAsset
+from onnx_inference.local.credentials import LocalCredentials
+
+_QUALIFIER = "hnb659fds"
+_VERSION_PARAMETER = f"/cdk-bootstrap/{_QUALIFIER}/version"
+_VERSION = "30"
+_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+class AssetStore:
+    """The bucket and the repository of one environment, and what is in them.
+
+    Args:
+        cloud: The embedded cloud.
+        account: The environment's account.
+        region: The environment's region.
+    """
+
+    def __init__(self, cloud: EmbeddedCloud, account: str, region: str) -> None:
+        self._credentials: LocalCredentials = cloud.credentials(account=account, region=region)
+        self._s3 = cloud.client("s3", account=account, region=region)
+        self._ecr = cloud.client("ecr", account=account, region=region)
+        self._ssm = cloud.client("ssm", account=account, region=region)
+        self._buckets: set[str] = set()
+        self._repositories: set[str] = set()
+
+    def bootstrap(self) -> None:
+        """Make the default bucket, repository and version parameter, as `cdk bootstrap` does."""
+        suffix = "${AWS::AccountId}-${AWS::Region}"
+        self._ensure_bucket(self._resolve(f"cdk-{_QUALIFIER}-assets-{suffix}"))
+        self._ensure_repository(self._resolve(f"cdk-{_QUALIFIER}-container-assets-{suffix}"))
+        self._ssm.put_parameter(Name=_VERSION_PARAMETER, Value=_VERSION, Type="String", Overwrite=True)
+
+    def upload(self, asset: FileAsset) -> None:
+        """Put a file asset into its bucket; a directory is zipped."""
+        bucket = self._resolve(asset.bucket)
+        self._ensure_bucket(bucket)
+        body = _zipped(asset.source) if asset.packaging == "zip" else asset.source.read_bytes()
+        self._s3.put_object(Bucket=bucket, Key=self._resolve(asset.key), Body=body)
+
+    def put_text(self, bucket: str, key: str, text: str) -> None:
+        """Put a text into a bucket, which is made when there is none."""
+        self._ensure_bucket(bucket)
+        self._s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
+
+    def put_placeholder(self, asset: DockerImageAsset) -> None:
+        """Put an image with the asset's tag: nothing is built, the tag leads back to the staged directory.
+
+        The CDK CLI asks the repository for the tag before it would call a container engine.
+        """
+        repository = self._resolve(asset.repository)
+        self._ensure_repository(repository)
+        digest = "sha256:" + hashlib.sha256(asset.tag.encode()).hexdigest()
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": _MANIFEST_TYPE,
+            "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2, "digest": digest},
+            "layers": [],
+        }
+        try:
+            self._ecr.put_image(
+                repositoryName=repository,
+                imageManifest=json.dumps(manifest),
+                imageManifestMediaType=_MANIFEST_TYPE,
+                imageTag=asset.tag,
+            )
+        except self._ecr.exceptions.ImageAlreadyExistsException:
+            return
+
+    def _ensure_bucket(self, name: str) -> None:
+        if name in self._buckets:
+            return
+        region = self._credentials.region
+        arguments: dict[str, Any] = {"Bucket": name}
+        if region != "us-east-1":
+            arguments["CreateBucketConfiguration"] = {"LocationConstraint": region}
+        taken = self._s3.exceptions.BucketAlreadyOwnedByYou, self._s3.exceptions.BucketAlreadyExists
+        try:
+            self._s3.create_bucket(**arguments)
+        except taken:
+            pass
+        self._buckets.add(name)
+
+    def _ensure_repository(self, name: str) -> None:
+        if name in self._repositories:
+            return
+        try:
+            self._ecr.create_repository(repositoryName=name)
+        except self._ecr.exceptions.RepositoryAlreadyExistsException:
+            pass
+        self._repositories.add(name)
+
+    def _resolve(self, name: str) -> str:
+        credentials = self._credentials
+        for placeholder, value in {
+            "${AWS::AccountId}": credentials.account,
+            "${AWS::Region}": credentials.region,
+            "${AWS::Partition}": "aws",
+        }.items():
+            name = name.replace(placeholder, value)
+        return name
+
+
+def _zipped(directory: Path) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(directory.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(directory))
+    return buffer.getvalue()

@@ -1,0 +1,94 @@
+"""The real CDK CLI against the embedded cloud: bootstrap, deploy, destroy."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.synthesis import node_executable
+
+
+class CdkCliError(RuntimeError):
+    """The CDK CLI is missing or failed; the message carries what it printed."""
+
+
+@dataclass(frozen=True)
+class CliRun:
+    """One run of the CLI that succeeded."""
+
+    arguments: tuple[str, ...]
+    returncode: int
+    output: str
+
+
+class CdkCli:
+    """The `cdk` of the project's `node_modules`, or of the PATH.
+
+    Args:
+        directory: The project's directory; `node_modules` is looked for here and above.
+        credentials: The embedded cloud's.
+        environment: The environment to run it in.
+
+    Raises:
+        CdkCliError: There is no `cdk`.
+    """
+
+    def __init__(self, directory: Path, credentials: LocalCredentials, environment: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._credentials = credentials
+        self._environment = environment
+        self._executable = _find(directory, environment)
+
+    def bootstrap(self) -> CliRun:
+        """`cdk bootstrap` for the credentials' account and region."""
+        return self._run("bootstrap", f"aws://{self._credentials.account}/{self._credentials.region}")
+
+    def deploy(self, assembly: Path, stacks: Sequence[str]) -> CliRun:
+        """`cdk deploy` of the named stacks of an assembly."""
+        return self._run("deploy", "--app", str(assembly), "--require-approval", "never", *stacks)
+
+    def destroy(self, assembly: Path, stacks: Sequence[str]) -> CliRun:
+        """`cdk destroy` of the named stacks of an assembly."""
+        return self._run("destroy", "--app", str(assembly), "--force", *stacks)
+
+    def _run(self, *arguments: str) -> CliRun:
+        node = node_executable(self._environment)
+        command = [self._executable, *arguments, "--ci", "--no-color", "--progress", "events"]
+        if node is not None:
+            command = [node, str(Path(self._executable).resolve()), *command[1:]]
+        done = subprocess.run(
+            command,
+            cwd=self._directory,
+            env={
+                **self._environment,
+                **self._credentials.environment(),
+                "CDK_DISABLE_CLI_TELEMETRY": "true",
+                "CI": "1",
+                "NO_COLOR": "1",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise CdkCliError(f"cdk {' '.join(arguments)} failed with exit status {done.returncode}:\n{done.stdout}")
+        return CliRun(arguments, done.returncode, done.stdout)
+
+
+def _find(directory: Path, environment: Mapping[str, str]) -> str:
+    for place in (directory, *directory.parents):
+        candidate = place / "node_modules" / ".bin" / "cdk"
+        if candidate.exists():
+            return str(candidate)
+    found = shutil.which("cdk", path=environment.get("PATH", os.defpath))
+    if found is None:
+        raise CdkCliError(
+            "The CDK CLI was not found, neither in node_modules/.bin nor on the PATH. Install a pinned one with `npm ci`, "
+            "or deploy without --cdk-cli."
+        )
+    return found

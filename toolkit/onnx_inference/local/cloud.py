@@ -1,0 +1,323 @@
+"""The embedded cloud: MiniStack in this process, on loopback.
+
+This is the only module that touches MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and
+`tests/toolkit/test_cloud.py` holds the internals named here to what this module expects of them.
+"""
+
+import asyncio
+import importlib
+import json
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from onnx_inference.extras import import_from_extra
+from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
+from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
+
+DEFAULT_ACCOUNT = "000000000000"
+DEFAULT_REGION = "us-east-1"
+
+#: Resource types that MiniStack does not know. They are recorded, so that the template deploys unchanged, and do nothing.
+RECORDED_ONLY_TYPES = (
+    "AWS::ApplicationAutoScaling::ScalableTarget",
+    "AWS::ApplicationAutoScaling::ScalingPolicy",
+    "AWS::CloudWatch::AnomalyDetector",
+    "AWS::CloudWatch::CompositeAlarm",
+    "AWS::CodeDeploy::Application",
+    "AWS::CodeDeploy::DeploymentConfig",
+    "AWS::CodeDeploy::DeploymentGroup",
+    "AWS::EC2::SecurityGroupEgress",
+    "AWS::EC2::SecurityGroupIngress",
+    "AWS::Logs::QueryDefinition",
+    "AWS::Synthetics::Canary",
+)
+
+#: What runs an image function: the invoked ARN with its qualifier, and the event as JSON.
+ImageInvoker = Callable[[str, bytes], InvocationResult]
+
+_running = threading.Lock()
+_port: int | None = None
+
+
+class CloudError(RuntimeError):
+    """The embedded cloud cannot start, or is not running."""
+
+
+class EmbeddedCloud:
+    """MiniStack in a thread of this process, bound to loopback on a free port.
+
+    MiniStack keeps its state in modules, so one process holds one cloud at a time.
+
+    Args:
+        invoke_image: Runs an image function; called for every invocation that the cloud itself makes
+            (`lambda.invoke`, event source mappings, schedules).
+        region: The default region.
+        account: The default account.
+    """
+
+    def __init__(
+        self, invoke_image: ImageInvoker, *, region: str = DEFAULT_REGION, account: str = DEFAULT_ACCOUNT
+    ) -> None:
+        self._invoke_image = invoke_image
+        self._region = region
+        self._account = account
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self._saved_environment: dict[str, str | None] = {}
+        self._originals: list[tuple[Any, str, Any]] = []
+        self._recorded_only: set[str] = set()
+        self._data_directory: Path | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the cloud and return once it answers.
+
+        Raises:
+            MissingExtra: MiniStack is not installed.
+            CloudError: Another cloud runs in this process, or it did not come up.
+        """
+        if not _running.acquire(blocking=False):
+            raise CloudError("An embedded cloud already runs in this process: only one at a time is possible.")
+        try:
+            self._set_environment()
+            import_from_extra("ministack", "local")
+            self._app = _ministack("app")
+            self._lambda = _ministack("services.lambda_svc")
+            self._provisioners = _ministack("services.cloudformation.provisioners")
+            logging.getLogger("ministack").setLevel(logging.WARNING)
+            self._replace(self._lambda, "_execute_function_docker", self._execute_image)
+            self._replace(self._app, "_docker_socket_present", lambda: False)
+            self.record_only(RECORDED_ONLY_TYPES)
+            self._serve()
+        except BaseException:
+            self._restore()
+            _running.release()
+            raise
+
+    def stop(self) -> None:
+        """Stop the cloud and forget everything it held."""
+        if self._thread is None:
+            return
+        assert self._loop is not None
+        assert self._stopping is not None
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(timeout=15)
+        self._thread = None
+        self._app._reset_all_state()
+        self._restore()
+        _running.release()
+
+    @property
+    def endpoint_url(self) -> str:
+        """The URL at which the cloud answers every AWS API."""
+        return f"http://127.0.0.1:{_port}"
+
+    def credentials(self, *, account: str | None = None, region: str | None = None) -> LocalCredentials:
+        """The credentials for one environment (account and region) of this cloud."""
+        return LocalCredentials(self.endpoint_url, account or self._account, region or self._region)
+
+    def client(self, service: str, *, account: str | None = None, region: str | None = None) -> Any:
+        """A boto3 client for one service in one environment of this cloud."""
+        boto3 = import_from_extra("boto3", "local")
+        config = import_from_extra("botocore.config", "local").Config(
+            retries={"max_attempts": 1}, read_timeout=930, s3={"addressing_style": "path"}
+        )
+        credentials = self.credentials(account=account, region=region)
+        return boto3.session.Session(
+            aws_access_key_id=credentials.access_key_id,
+            aws_secret_access_key=credentials.secret_access_key,
+            region_name=credentials.region,
+        ).client(service, endpoint_url=credentials.endpoint_url, config=config)
+
+    # -- resource types -----------------------------------------------------------------------------------------
+
+    def unknown_types(self, types: Iterable[str]) -> list[str]:
+        """Those of the resource types that the cloud would refuse."""
+        handlers = self._provisioners._RESOURCE_HANDLERS
+        return sorted({name for name in types if name not in handlers and not name.startswith("Custom::")})
+
+    def record_only(self, types: Iterable[str]) -> None:
+        """Accept resource types that the cloud does not know: they are recorded and do nothing."""
+        for name in self.unknown_types(types):
+            self._provisioners._RESOURCE_HANDLERS[name] = _recording_handler(name, self._account, self._region)
+            self._recorded_only.add(name)
+
+    def is_recorded_only(self, resource_type: str) -> bool:
+        """Whether resources of this type are recorded and nothing else."""
+        return resource_type in self._recorded_only
+
+    # -- deployed functions -------------------------------------------------------------------------------------
+
+    def function(self, arn: FunctionArn) -> DeployedFunction | None:
+        """The function as deployed at this moment: its versions, aliases and reserved concurrency.
+
+        Read from memory, not through the API, because it is asked at every invocation.
+        """
+        record = self._lambda._functions.get_scoped(arn.account, arn.region, arn.name)
+        if record is None:
+            return None
+        return DeployedFunction.from_record(record)
+
+    def _execute_image(self, func: Mapping[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+        """What MiniStack calls to run an image function, in place of its container pool."""
+        config = func.get("config") or func
+        try:
+            result = self._invoke_image(str(config["FunctionArn"]), json.dumps(event).encode())
+        except TooManyRequests as error:
+            response: dict[str, Any] = self._lambda._throttle_response(reason_code=error.reason, msg=str(error))
+            return response
+        answer: dict[str, Any] = {
+            "body": result.payload.decode(),
+            "raw_payload": True,
+            "log": result.log_tail,
+            "error": result.function_error is not None,
+        }
+        if result.function_error is not None:
+            answer["function_error"] = result.function_error
+        return answer
+
+    # -- serving ------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="embedded-cloud", daemon=True)
+        self._thread.start()
+        ready.wait(timeout=30)
+        if self._failure is not None or not ready.is_set():
+            self._thread = None
+            raise CloudError(f"The embedded cloud did not start: {self._failure}")
+        _wait_for_port(_port)
+
+    def _run(self, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._main(ready))
+        except BaseException as error:
+            self._failure = error
+            ready.set()
+
+    async def _main(self, ready: threading.Event) -> None:
+        config = importlib.import_module("hypercorn.config").Config()
+        config.bind = [f"127.0.0.1:{_port}"]
+        config.keep_alive_timeout = 75
+        config.loglevel = "WARNING"
+        config.graceful_timeout = 0.5
+        serve = importlib.import_module("hypercorn.asyncio").serve
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        ready.set()
+        await serve(self._app.app, config, shutdown_trigger=self._stopping.wait)
+
+    # -- what MiniStack reads from the process's environment ------------------------------------------------------
+
+    def _set_environment(self) -> None:
+        global _port
+        # MiniStack computes its URLs from the port when it is imported: a process keeps one port.
+        _port = _port or _free_port()
+        self._data_directory = Path(tempfile.mkdtemp(prefix="onnx-inference-cloud-"))
+        values = {
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(_port),
+            "MINISTACK_HOST": "localhost",
+            "MINISTACK_ACCOUNT_ID": self._account,
+            "MINISTACK_REGION": self._region,
+            "S3_DATA_DIR": str(self._data_directory / "s3"),
+            "STATE_DIR": str(self._data_directory / "state"),
+            "S3_PERSIST": "0",
+            "PERSIST_STATE": "0",
+            "LOCALSTACK_PERSISTENCE": "0",
+            "AUTH": "false",
+            "USE_SSL": "",
+            "SERVICES": "",
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            "LOG_LEVEL": "WARNING",
+        }
+        for name, value in values.items():
+            self._saved_environment[name] = os.environ.get(name)
+            os.environ[name] = value
+
+    def caller_environment(self) -> dict[str, str]:
+        """The process's environment without what this module put into it for MiniStack."""
+        environment = dict(os.environ)
+        for name, value in self._saved_environment.items():
+            if value is None:
+                environment.pop(name, None)
+            else:
+                environment[name] = value
+        return environment
+
+    def _replace(self, module: ModuleType, name: str, value: object) -> None:
+        self._originals.append((module, name, getattr(module, name)))
+        setattr(module, name, value)
+
+    def _restore(self) -> None:
+        for module, name, value in reversed(self._originals):
+            setattr(module, name, value)
+        self._originals.clear()
+        for name in self._recorded_only:
+            self._provisioners._RESOURCE_HANDLERS.pop(name, None)
+        self._recorded_only.clear()
+        for name, saved in self._saved_environment.items():
+            if saved is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = saved
+        self._saved_environment.clear()
+        if self._data_directory is not None:
+            shutil.rmtree(self._data_directory, ignore_errors=True)
+        for leftover in ("ministack-provided-code", "ministack-lambda-extract"):
+            shutil.rmtree(Path(tempfile.gettempdir()) / f"{leftover}-{_port}", ignore_errors=True)
+
+
+def _ministack(name: str) -> Any:
+    return importlib.import_module(f"ministack.{name}")
+
+
+def _recording_handler(resource_type: str, account: str, region: str) -> dict[str, Callable[..., Any]]:
+    """The handler of a resource type that is recorded only: a physical id and an ARN, nothing behind them."""
+    service = resource_type.split("::")[1].lower()
+
+    def create(logical_id: str, _properties: Mapping[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
+        physical_id = f"{stack_name}-{logical_id}"
+        arn = f"arn:aws:{service}:{region}:{account}:{physical_id}"
+        return physical_id, {"Arn": arn, "Id": physical_id}
+
+    def update(physical_id: str, *_: object) -> tuple[str, dict[str, str]]:
+        arn = f"arn:aws:{service}:{region}:{account}:{physical_id}"
+        return physical_id, {"Arn": arn, "Id": physical_id}
+
+    def delete(_physical_id: str, _properties: Mapping[str, Any]) -> None:
+        return None
+
+    return {"create": create, "update": update, "delete": delete}
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for_port(port: int | None) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise CloudError(f"The embedded cloud does not listen on port {port}.")

@@ -1,0 +1,146 @@
+"""What is deployed: functions, their versions and aliases, in the shape that Lambda's API gives them."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LATEST = "$LATEST"
+
+
+@dataclass(frozen=True)
+class FunctionArn:
+    """The ARN of a function, with the alias or version it was invoked by when there is one."""
+
+    account: str
+    region: str
+    name: str
+    qualifier: str | None = None
+
+    @classmethod
+    def parse(cls, arn: str) -> "FunctionArn":
+        """Read `arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]`.
+
+        Raises:
+            ValueError: It is not a function's ARN.
+        """
+        parts = arn.split(":")
+        if len(parts) not in (7, 8) or parts[0] != "arn" or parts[2] != "lambda" or parts[5] != "function":
+            raise ValueError(f"not the ARN of a Lambda function: {arn!r}")
+        return cls(parts[4], parts[3], parts[6], parts[7] if len(parts) == 8 else None)
+
+    @classmethod
+    def from_integration_uri(cls, uri: str) -> "FunctionArn":
+        """Read the function from what an API's integration names: an ARN, or API Gateway's path around one.
+
+        Raises:
+            ValueError: It names no function.
+        """
+        _, marker, rest = uri.partition(":lambda:path/2015-03-31/functions/")
+        return cls.parse(rest.removesuffix("/invocations") if marker else uri)
+
+    def __str__(self) -> str:
+        arn = f"arn:aws:lambda:{self.region}:{self.account}:function:{self.name}"
+        return arn if self.qualifier is None else f"{arn}:{self.qualifier}"
+
+
+@dataclass(frozen=True)
+class FunctionConfiguration:
+    """One version of a function: what an execution environment of it is made from."""
+
+    arn: FunctionArn
+    version: str
+    revision: str
+    package_type: str
+    image_uri: str | None
+    command: tuple[str, ...]
+    entry_point: tuple[str, ...]
+    working_directory: str | None
+    environment: Mapping[str, str] = field(hash=False)
+    timeout_seconds: int
+    memory_mb: int
+    log_group: str
+
+    @classmethod
+    def from_lambda(cls, config: Mapping[str, Any]) -> "FunctionConfiguration":
+        """Read what `lambda.get_function_configuration` answers."""
+        arn = FunctionArn.parse(config["FunctionArn"])
+        image = (config.get("ImageConfigResponse") or {}).get("ImageConfig") or {}
+        return cls(
+            arn=FunctionArn(arn.account, arn.region, arn.name),
+            version=str(config.get("Version", LATEST)),
+            revision=str(config.get("RevisionId", "")),
+            package_type=str(config.get("PackageType", "Zip")),
+            image_uri=config.get("ImageUri"),
+            command=tuple(image.get("Command") or ()),
+            entry_point=tuple(image.get("EntryPoint") or ()),
+            working_directory=image.get("WorkingDirectory"),
+            environment=dict((config.get("Environment") or {}).get("Variables") or {}),
+            timeout_seconds=int(config.get("Timeout", 3)),
+            memory_mb=int(config.get("MemorySize", 128)),
+            log_group=str((config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{arn.name}"),
+        )
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.arn.name
+
+
+@dataclass(frozen=True)
+class AliasRouting:
+    """Which versions an alias sends its invocations to."""
+
+    version: str
+    additional_weights: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def choose(self, draw: Callable[[], float] = random.random) -> str:
+        """The version of one invocation, drawn by the weights."""
+        point = draw()
+        for version, weight in self.additional_weights.items():
+            if point < weight:
+                return version
+            point -= weight
+        return self.version
+
+
+@dataclass(frozen=True)
+class DeployedFunction:
+    """A function as deployed at one moment."""
+
+    configurations: Mapping[str, Mapping[str, Any]] = field(hash=False)
+    aliases: Mapping[str, AliasRouting] = field(hash=False)
+    reserved_concurrency: int | None
+    provisioned_concurrency: Mapping[str, int] = field(hash=False)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "DeployedFunction":
+        """Read the embedded cloud's record of a function."""
+        configurations = {LATEST: record["config"]}
+        configurations |= {str(name): entry["config"] for name, entry in dict(record.get("versions") or {}).items()}
+        aliases = {
+            name: AliasRouting(
+                str(alias["FunctionVersion"]),
+                dict((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}),
+            )
+            for name, alias in dict(record.get("aliases") or {}).items()
+        }
+        reserved = record.get("concurrency")
+        provisioned = {
+            qualifier: int(entry["RequestedProvisionedConcurrentExecutions"])
+            for qualifier, entry in dict(record.get("provisioned_concurrency") or {}).items()
+        }
+        return cls(configurations, aliases, None if reserved is None else int(reserved), provisioned)
+
+    def version_of(self, qualifier: str | None, draw: Callable[[], float] = random.random) -> str | None:
+        """The version that one invocation by this qualifier goes to; None when there is no such qualifier."""
+        if qualifier is None:
+            return LATEST
+        if qualifier in self.aliases:
+            return self.aliases[qualifier].choose(draw)
+        return qualifier if qualifier in self.configurations else None
+
+    def configuration(self, version: str) -> FunctionConfiguration | None:
+        """The configuration of one version; None when it does not exist."""
+        config = self.configurations.get(version)
+        return None if config is None else FunctionConfiguration.from_lambda(config)
