@@ -96,7 +96,7 @@ def _numbers_from_json(name: str, datatype: str, data: Any) -> Array:
             raise InvalidInput(f"input {name!r}: data holds {_kind_name(values.dtype.kind)}; {datatype} is expected")
     dtype = np.dtype(np.float32) if datatype == "BF16" else RAW_TYPES[datatype]
     if dtype.kind in _INTEGER_KINDS and values.size:
-        limits = np.iinfo(dtype)
+        limits = np.iinfo(dtype.name)
         if int(values.min()) < limits.min or int(values.max()) > limits.max:
             raise InvalidInput(f"input {name!r}: data holds values outside {datatype} ({limits.min}..{limits.max})")
     if dtype.kind == "f":

