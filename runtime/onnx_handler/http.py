@@ -48,15 +48,14 @@ class Room:
             response = self._server.answer(read(event), phases)
             answer = write(event, response)
         except InferenceError as problem:
-            _log.log(
-                logging.ERROR if problem.status >= 500 else logging.WARNING, "%s", problem, exc_info=problem.__cause__
-            )
+            if problem.status >= 500:
+                _log.error("%s", problem, exc_info=problem.__cause__)
+            else:  # the client's mistake: the text says all, and a stack trace for each would only cost
+                _log.warning("%s", problem)
             answer = write(event, _error_response(problem))
         except Exception as problem:
             _log.exception("unexpected %s", type(problem).__name__)
-            answer = write(
-                event, error(500, f"unexpected {type(problem).__name__}; the function's log has the details")
-            )
+            answer = write(event, error(500, f"unexpected {type(problem).__name__}; the function's log has more"))
         if self._metrics is not None and phases:
             request_id = getattr(context, "aws_request_id", "")
             self._metrics.inferred(request_id, answer["statusCode"], self._cold, phases)
