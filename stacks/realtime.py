@@ -57,7 +57,7 @@ class Realtime(Stack):
             timeout=Duration.seconds(29) if timeout is None else timeout,
         )
         self.api = InferenceApi(self, "Api", function=self.inference, api_type=api_type, auth=auth)
-        acknowledge(self.inference, self.api)
+        acknowledge(self.inference, self.api, api_type=api_type, auth=auth)
 
         CfnOutput(self, "Endpoint", value=self.api.url)
         CfnOutput(self, "FunctionName", value=self.inference.function.function_name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from aws_cdk import Duration, Token
+from aws_cdk import Duration
 
 from . import _validation
+from ._tokens import is_unresolved
 from .api_auth import AnyApiAuth, ApiKeyAuth, JwtAuth, NoAuth
 from .api_type import AnyApiType, HttpApiType, RestApiType
 from .cors import Cors
@@ -38,7 +39,7 @@ def _type(path: str, api_type: AnyApiType) -> list[Problem]:
     if isinstance(api_type, HttpApiType):
         return []
     problems = []
-    if not Token.is_unresolved(api_type.stage_name) and not _STAGE_NAME.fullmatch(api_type.stage_name):
+    if not is_unresolved(api_type.stage_name) and not _STAGE_NAME.fullmatch(api_type.stage_name):
         problems.append(
             Problem(
                 "stage-name",
@@ -89,7 +90,7 @@ def _auth(path: str, auth: AnyApiAuth, api_type: AnyApiType) -> list[Problem]:
                 "Use api_type=ApiType.http_api(), or another auth=.",
             )
         )
-    if not Token.is_unresolved(auth.issuer) and not re.match(r"https://[^\s/]", auth.issuer):
+    if not is_unresolved(auth.issuer) and not re.match(r"https://[^\s/]", auth.issuer):
         problems.append(
             Problem(
                 "jwt-issuer",
@@ -135,7 +136,7 @@ def _cors(path: str, cors: Cors | None, api_type: AnyApiType) -> list[Problem]:
             )
         )
     origins = tuple(cors.allow_origins)
-    resolved = [origin for origin in origins if not Token.is_unresolved(origin)]
+    resolved = [origin for origin in origins if not is_unresolved(origin)]
     wrong = [
         origin for origin in resolved if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/]+", origin)
     ]

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from aws_cdk import Token
-
 from ._onnx_file import OnnxFile, UnreadableOnnxFile, is_git_lfs_pointer, read_onnx_file
 from ._onnxruntime_limits import MAX_IR_VERSION, MAX_OPSETS, ONNXRUNTIME
+from ._tokens import is_unresolved
 from .errors import Problem
 from .model_source import ModelSource
 
@@ -50,7 +49,7 @@ def collect(path: str, source: ModelSource) -> tuple[ModelFiles | None, list[Pro
     Returns:
         The files, or None and at least one problem.
     """
-    if Token.is_unresolved(source.path):
+    if is_unresolved(source.path):
         return None, [
             Problem(
                 "model-missing",

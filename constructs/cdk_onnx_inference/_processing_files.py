@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import re
 import sys
@@ -10,9 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_cdk import Token
-
 from ._onnxruntime_limits import PYTHON
+from ._tokens import is_unresolved
 from .errors import Problem
 from .processing import Processing
 
@@ -23,9 +23,9 @@ REQUIREMENTS = "requirements.txt"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.py")
 _LOCAL_OPTION = re.compile(
-    r"(-[ecrfi](?![A-Za-z])|--(editable|constraint|requirement|find-links|index-url|extra-index-url|no-index|trusted-host)\b)"
+    r"(-[ecrfi]|--(editable|constraint|requirement|find-links|index-url|extra-index-url|no-index|trusted-host)\b)"
 )
-_LOCAL_PATH = re.compile(r"(\.{0,2}/|~|file:|[A-Za-z]:[\\/])|.*@\s*file:|(?!.*://).*\.(whl|zip|tar\.\w+|tgz)$")
+_LOCAL_PATH = re.compile(r"(\.{0,2}/|\.{1,2}$|~|file:|[A-Za-z]:[\\/])|.*@\s*file:|(?!.*://).*\.(whl|zip|tar\.\w+|tgz)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def collect(path: str, processing: Processing) -> tuple[ProcessingFiles | None, 
 
 def _existing(path: str, value: str | os.PathLike[str]) -> tuple[Path | None, list[Problem]]:
     text = os.fspath(value)
-    unresolved = Token.is_unresolved(text)
+    unresolved = is_unresolved(text)
     if not unresolved and Path(text).is_file():
         return Path(text).absolute(), []
     return None, [
@@ -102,7 +102,7 @@ def _existing(path: str, value: str | os.PathLike[str]) -> tuple[Path | None, li
 def _hooks(path: str, file: Path) -> tuple[str | None, list[Problem]]:
     """Parses the file. Syntax of a newer Python may be right in the image and unknown here: no problem then."""
     try:
-        tree = ast.parse(file.read_bytes(), filename=file.name)
+        tree = ast.parse(importlib.util.decode_source(file.read_bytes()), filename=file.name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if sys.version_info < PYTHON and isinstance(error, SyntaxError):
             return f"{error}", []
@@ -140,9 +140,11 @@ def _module_names(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             for alias in statement.names:
                 yield alias.asname or alias.name, statement
-        for child in ast.iter_child_nodes(statement):
-            if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
-                yield child.id, statement
+        for expression in ast.iter_child_nodes(statement):
+            if isinstance(expression, ast.expr):
+                for node in ast.walk(expression):
+                    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                        yield node.id, statement
         for block in ("body", "orelse", "finalbody"):
             yield from _module_names(getattr(statement, block, []))
         for handler in getattr(statement, "handlers", []):

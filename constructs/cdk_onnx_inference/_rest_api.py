@@ -68,7 +68,7 @@ def build(
         ),
     )
     integration = apigateway.LambdaIntegration(
-        alias, allow_test_invoke=False, scope_permission_to_method=False, timeout=api_type.integration_timeout
+        alias, scope_permission_to_method=False, timeout=api_type.integration_timeout
     )
     for method, path in ROUTES:
         api.root.resource_for_path(path).add_method(method, integration)

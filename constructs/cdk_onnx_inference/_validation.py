@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import Duration, Size, Token
+from aws_cdk import Duration, Size
 
 from . import _environment
+from ._tokens import is_unresolved
 from .errors import Problem
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -75,7 +76,7 @@ def reserved_concurrent_executions(path: str, value: float | None) -> list[Probl
 
 def model_name(path: str, value: str) -> list[Problem]:
     """A name that is one segment of a URL without being escaped."""
-    if Token.is_unresolved(value) or _MODEL_NAME.fullmatch(value):
+    if isinstance(value, str) and (is_unresolved(value) or _MODEL_NAME.fullmatch(value)):
         return []
     return [
         Problem(
@@ -90,7 +91,7 @@ def model_name(path: str, value: str) -> list[Problem]:
 
 def model_version(path: str, value: str) -> list[Problem]:
     """A decimal number as a string, as in the version directories of a model repository."""
-    if isinstance(value, str) and (Token.is_unresolved(value) or _MODEL_VERSION.fullmatch(value)):
+    if isinstance(value, str) and (is_unresolved(value) or _MODEL_VERSION.fullmatch(value)):
         return []
     return [
         Problem(
@@ -105,7 +106,7 @@ def model_version(path: str, value: str) -> list[Problem]:
 
 def metrics_namespace(path: str, value: str) -> list[Problem]:
     """What CloudWatch accepts; it drops metrics of other namespaces silently."""
-    if Token.is_unresolved(value) or (_NAMESPACE.fullmatch(value) and not value.startswith("AWS/")):
+    if is_unresolved(value) or (_NAMESPACE.fullmatch(value) and not value.startswith("AWS/")):
         return []
     return [
         Problem(
@@ -123,7 +124,7 @@ def environment(path: str, value: Mapping[str, str]) -> list[Problem]:
     """Names that Lambda accepts and that belong neither to it nor to the handler."""
     problems = []
     for name in value:
-        if Token.is_unresolved(name):
+        if is_unresolved(name):
             continue
         if name in _environment.NAMES:
             problems.append(
@@ -160,7 +161,7 @@ def environment(path: str, value: Mapping[str, str]) -> list[Problem]:
 
 def reason(path: str, value: str) -> list[Problem]:
     """A sentence that a reviewer can judge; it is kept in the template."""
-    if Token.is_unresolved(value):
+    if is_unresolved(value):
         return []
     if value.strip() and len(value) <= 500:
         return []
@@ -177,7 +178,7 @@ def reason(path: str, value: str) -> list[Problem]:
 
 def positive(code: str, path: str, value: float, *, whole: bool, unit: str, fix: str) -> list[Problem]:
     """A number above zero."""
-    if Token.is_unresolved(value):
+    if is_unresolved(value):
         return []
     if _is_number(value) and value > 0 and (not whole or value == int(value)):
         return []
@@ -188,7 +189,7 @@ def positive(code: str, path: str, value: float, *, whole: bool, unit: str, fix:
 def not_empty(code: str, path: str, value: str | tuple[str, ...], *, allowed: str, fix: str) -> list[Problem]:
     """A string, or a tuple of strings, none of them blank."""
     texts = (value,) if isinstance(value, str) else value
-    if texts and all(Token.is_unresolved(text) or text.strip() for text in texts):
+    if texts and all(is_unresolved(text) or text.strip() for text in texts):
         return []
     return [Problem(code, path, repr(value), allowed, fix)]
 
@@ -196,7 +197,7 @@ def not_empty(code: str, path: str, value: str | tuple[str, ...], *, allowed: st
 def _whole_number(
     code: str, path: str, value: Any, minimum: int, maximum: int | None, unit: str, fix: str
 ) -> list[Problem]:
-    if Token.is_unresolved(value):
+    if is_unresolved(value):
         return []
     if _is_number(value) and value == int(value) and value >= minimum and (maximum is None or value <= maximum):
         return []
