@@ -9,10 +9,10 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test lint snapshot wheel lock clean
+.PHONY: help setup demo local test test-container lint snapshot wheel lock clean
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
 
 setup: .venv/.installed node_modules/.installed ## what the prebuilt stacks, the demo and the local twin need
 
@@ -23,7 +23,10 @@ local: setup ## serve the prebuilt stack on loopback until Ctrl-C
 	@onnx-inference local Realtime
 
 test: .venv/.tested node_modules/.installed ## every test that needs neither a container engine nor an account
-	@python -m pytest
+	@python -m pytest --ignore=tests/container
+
+test-container: .venv/.tested node_modules/.installed ## the image, built and run as Lambda would (root, podman, runc, mmdebstrap)
+	@python -m pytest tests/container
 
 lint: .venv/.tested ## ruff, mypy --strict on each package under its own path, hadolint
 	@ruff check .
