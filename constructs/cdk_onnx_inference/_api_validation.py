@@ -39,13 +39,13 @@ def _type(path: str, api_type: AnyApiType) -> list[Problem]:
     if isinstance(api_type, HttpApiType):
         return []
     problems = []
-    if not is_unresolved(api_type.stage_name) and not _STAGE_NAME.fullmatch(api_type.stage_name):
+    if not _STAGE_NAME.fullmatch(api_type.stage_name):  # a token fails too: CDK makes a construct's id of the name
         problems.append(
             Problem(
                 "stage-name",
                 f"{path}.stage_name",
                 repr(api_type.stage_name),
-                "1 to 128 letters, digits and underscores",
+                "1 to 128 letters, digits and underscores, known at synth",
                 "Give e.g. stage_name='live'; it is the first segment of the URL's path.",
             )
         )
