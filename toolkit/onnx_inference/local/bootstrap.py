@@ -1,5 +1,6 @@
 """What `cdk bootstrap` leaves behind, seeded directly: where assets go, and the version the templates ask for."""
 
+import contextlib
 import hashlib
 import json
 import zipfile
@@ -85,19 +86,15 @@ class AssetStore:
         if region != "us-east-1":
             arguments["CreateBucketConfiguration"] = {"LocationConstraint": region}
         taken = self._s3.exceptions.BucketAlreadyOwnedByYou, self._s3.exceptions.BucketAlreadyExists
-        try:
+        with contextlib.suppress(*taken):
             self._s3.create_bucket(**arguments)
-        except taken:
-            pass
         self._buckets.add(name)
 
     def _ensure_repository(self, name: str) -> None:
         if name in self._repositories:
             return
-        try:
+        with contextlib.suppress(self._ecr.exceptions.RepositoryAlreadyExistsException):
             self._ecr.create_repository(repositoryName=name)
-        except self._ecr.exceptions.RepositoryAlreadyExistsException:
-            pass
         self._repositories.add(name)
 
     def _resolve(self, name: str) -> str:

@@ -42,9 +42,9 @@ class CdkCli:
         self._environment = environment
         self._executable = _find(directory, environment)
 
-    def bootstrap(self) -> CliRun:
-        """`cdk bootstrap` for the credentials' account and region."""
-        return self._run("bootstrap", f"aws://{self._credentials.account}/{self._credentials.region}")
+    def bootstrap(self, assembly: Path) -> CliRun:
+        """`cdk bootstrap` for the credentials' account and region; the assembly keeps it from running the app."""
+        return self._run("bootstrap", "--app", str(assembly), f"aws://{self._credentials.account}/{self._credentials.region}")
 
     def deploy(self, assembly: Path, stacks: Sequence[str]) -> CliRun:
         """`cdk deploy` of the named stacks of an assembly."""
@@ -56,7 +56,7 @@ class CdkCli:
 
     def _run(self, *arguments: str) -> CliRun:
         node = node_executable(self._environment)
-        command = [self._executable, *arguments, "--ci", "--no-color", "--progress", "events"]
+        command = [self._executable, *arguments, "--ci", "--no-color"]
         if node is not None:
             command = [node, str(Path(self._executable).resolve()), *command[1:]]
         done = subprocess.run(
@@ -88,7 +88,7 @@ def _find(directory: Path, environment: Mapping[str, str]) -> str:
     found = shutil.which("cdk", path=environment.get("PATH", os.defpath))
     if found is None:
         raise CdkCliError(
-            "The CDK CLI was not found, neither in node_modules/.bin nor on the PATH. Install a pinned one with `npm ci`, "
-            "or deploy without --cdk-cli."
+            "The CDK CLI was not found, neither in node_modules/.bin nor on the PATH. Install a pinned one "
+            "with `npm ci`, or deploy without --cdk-cli."
         )
     return found

@@ -27,7 +27,7 @@ from onnx_inference.local.lambda_host.invocation import InvocationResult, TooMan
 DEFAULT_ACCOUNT = "000000000000"
 DEFAULT_REGION = "us-east-1"
 
-#: Resource types that MiniStack does not know. They are recorded, so that the template deploys unchanged, and do nothing.
+#: Resource types that MiniStack does not know. They are recorded, so that a template deploys unchanged, and do nothing.
 RECORDED_ONLY_TYPES = (
     "AWS::ApplicationAutoScaling::ScalableTarget",
     "AWS::ApplicationAutoScaling::ScalingPolicy",

@@ -71,9 +71,7 @@ class QuickDeployment:
         arguments = {
             "StackName": stack.stack_name,
             "Capabilities": _CAPABILITIES,
-            "Parameters": [
-                {"ParameterKey": name, "ParameterValue": value} for name, value in stack.parameters.items()
-            ],
+            "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in stack.parameters.items()],
             "Tags": [{"Key": name, "Value": value} for name, value in stack.tags.items()],
             **self._template(stack, account, region),
         }
@@ -91,8 +89,10 @@ class QuickDeployment:
                 return _deployed(before, account, region)
             raise DeploymentError(f"{stack.stack_name}: {message}") from error
         after = self._wait(cloudformation, stack.stack_name)
-        if after is None or not after["StackStatus"].endswith(("CREATE_COMPLETE", "UPDATE_COMPLETE")) or (
-            "ROLLBACK" in after["StackStatus"]
+        if (
+            after is None
+            or not after["StackStatus"].endswith(("CREATE_COMPLETE", "UPDATE_COMPLETE"))
+            or ("ROLLBACK" in after["StackStatus"])
         ):
             raise DeploymentError(_failure(cloudformation, stack.stack_name, after, seen))
         return _deployed(after, account, region)

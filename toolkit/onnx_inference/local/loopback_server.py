@@ -93,5 +93,5 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         """The Server header says nothing of the machine."""
         return "onnx-inference"
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: object) -> None:
         """Print nothing: the callers keep their own records."""

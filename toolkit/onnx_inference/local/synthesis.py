@@ -52,7 +52,8 @@ class CdkApp:
         """
         if not self.command:
             raise SynthesisError(
-                f"No app: {self.directory} has no cdk.json with an `app` command. Name one with --app, or an assembly with --assembly."
+                f"No app: {self.directory} has no cdk.json with an `app` command. "
+                "Name one with --app, or an assembly with --assembly."
             )
         output.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
@@ -79,7 +80,9 @@ class CdkApp:
         try:
             return CloudAssembly(output)
         except AssemblyError as error:
-            raise SynthesisError(f"`{self.command}` ran but wrote no cloud assembly: does it call app.synth()?") from error
+            raise SynthesisError(
+                f"`{self.command}` ran but wrote no cloud assembly: does it call app.synth()?"
+            ) from error
 
     def _context(self, given: Mapping[str, str]) -> dict[str, Any]:
         lookups = _read_json(self.directory / "cdk.context.json")

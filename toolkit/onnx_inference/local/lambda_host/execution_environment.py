@@ -188,7 +188,8 @@ class ExecutionEnvironment:
         if importlib.util.find_spec(_RUNTIME_MODULE) is None:
             raise NotServed(
                 "The Lambda runtime interface client is not installed. Install it with: "
-                "pip install 'cdk-onnx-inference[local]' (it exists for Linux only; elsewhere run the twin in a container)"
+                "pip install 'cdk-onnx-inference[local]' "
+                "(it exists for Linux only; elsewhere run the twin in a container)"
             )
         for name in ("tmp", "home"):
             (self.workspace.scratch / name).mkdir(parents=True, exist_ok=True)

@@ -125,7 +125,9 @@ class LambdaHost:
         if deployed is None or configuration is None:
             raise ResourceNotFound(f"Function not found: {arn}")
         if len(payload) > PAYLOAD_LIMIT_BYTES:
-            raise RequestEntityTooLarge(f"Request must be smaller than {PAYLOAD_LIMIT_BYTES} bytes for the InvokeFunction operation")
+            raise RequestEntityTooLarge(
+                f"Request must be smaller than {PAYLOAD_LIMIT_BYTES} bytes for the InvokeFunction operation"
+            )
         if configuration.package_type != "Image":
             if self._run_zip is None:
                 raise NotServed(f"{arn.name} is not an image function: the twin's host runs images only.")
@@ -325,7 +327,8 @@ def _handler_command(configuration: FunctionConfiguration, default: tuple[str, .
     entry_point = configuration.entry_point
     if entry_point and not any(name in part for part in entry_point for name in _RUNTIME_ENTRY_POINTS):
         raise NotServed(
-            f"{configuration.name} has the entry point {list(entry_point)}: the twin runs Python handlers under awslambdaric."
+            f"{configuration.name} has the entry point {list(entry_point)}: "
+            "the twin runs Python handlers under awslambdaric."
         )
     command = configuration.command or default
     if not command:

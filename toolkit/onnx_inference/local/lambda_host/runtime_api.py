@@ -91,7 +91,7 @@ class RuntimeApi:
 class _Handler(LoopbackHandler):
     api: RuntimeApi
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - named by http.server
         if self.path != f"{_PREFIX}invocation/next":
             return self._answer(HTTPStatus.NOT_FOUND, _error("NotFound", self.path))
         invocation = self.api.next_invocation()
@@ -100,7 +100,7 @@ class _Handler(LoopbackHandler):
             return None
         return self._answer(HTTPStatus.OK, invocation.payload, invocation.headers())
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - named by http.server
         body = self._body()
         if self.path == f"{_PREFIX}init/error":
             self.api.fail_init(body)

@@ -1,0 +1,119 @@
+"""`onnx-inference local`: deploy the app to an embedded cloud and serve it until Ctrl-C."""
+
+import contextlib
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from onnx_inference.extras import MissingExtra
+from onnx_inference.local import AssemblyError, CdkCliError, CloudError, DeploymentError, LocalTwin, SynthesisError
+from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION
+from onnx_inference.local.report import Report
+
+_FAILURES = (AssemblyError, CdkCliError, CloudError, DeploymentError, MissingExtra, SynthesisError, OSError)
+
+
+@click.command(short_help="Deploy the app to an embedded cloud and serve it here.")
+@click.argument("stacks", nargs=-1, metavar="[STACK]...")
+@click.option("--app", metavar="COMMAND", help="The app's command. Default: `app` of cdk.json.")
+@click.option(
+    "--assembly",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Deploy this cloud assembly (cdk.out) instead of running an app.",
+)
+@click.option("-c", "--context", "context", multiple=True, metavar="KEY=VALUE", help="A context value; repeatable.")
+@click.option("--cdk-cli", is_flag=True, help="Deploy by the real CDK CLI: bootstrap, change set, outputs.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the first API; the next follow. Default: free.")
+@click.option("--no-auth", is_flag=True, help="Let every request through, signed or not.")
+@click.option("--region", default=DEFAULT_REGION, show_default=True, help="Region of stacks that leave it open.")
+@click.option(
+    "--account",
+    default=DEFAULT_ACCOUNT,
+    show_default=True,
+    metavar="ID",
+    help="Account of stacks that leave it open.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Print embedded metrics too.")
+def local(
+    stacks: tuple[str, ...],
+    app: str | None,
+    assembly: Path | None,
+    context: tuple[str, ...],
+    cdk_cli: bool,
+    port: int | None,
+    no_auth: bool,
+    region: str,
+    account: str,
+    verbose: bool,
+) -> None:
+    """Deploy STACKs (default: all) to an embedded cloud and serve their APIs on loopback until Ctrl-C.
+
+    No AWS account and no container engine are needed.
+    """
+    if app is not None and assembly is not None:
+        raise click.UsageError("--app and --assembly exclude each other.")
+    report = Report(Console(highlight=False), verbose=verbose)
+    _interrupt_on_termination()
+    twin = LocalTwin(
+        account=account,
+        region=region,
+        first_port=port,
+        enforce_auth=not no_auth,
+        on_request=report.request,
+        on_invocation=report.invocation,
+        on_log=report.log,
+    )
+    try:
+        with twin:
+            report.say(f"Deploying to {twin.credentials.endpoint_url} ...")
+            twin.deploy(app=app, assembly=assembly, context=_pairs(context), stacks=stacks, cdk_cli=cdk_cli)
+            _introduce(twin, report, no_auth=no_auth)
+            with contextlib.suppress(KeyboardInterrupt):
+                threading.Event().wait()
+            # A second Ctrl-C would leave processes behind.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            report.say("Stopping ...")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except _FAILURES as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+
+
+def _introduce(twin: LocalTwin, report: Report, *, no_auth: bool) -> None:
+    endpoints = twin.endpoints()
+    commands = {str(f): twin.command_of(f) for endpoint in endpoints for f in endpoint.functions}
+    report.endpoints(endpoints, commands)
+    report.recorded_only(twin.recorded_only())
+    report.outputs(twin.outputs(local=True))
+    if no_auth:
+        report.say("WARNING: --no-auth: every request is let through. On AWS the same APIs refuse them.", "bold red")
+    report.say("To sign requests, or to point an SDK at this cloud:")
+    report.say(twin.credentials.export_lines())
+    report.say("Ready. Press Ctrl-C to stop.", style="bold green")
+
+
+def _interrupt_on_termination() -> None:
+    """Let a request to terminate end the command as Ctrl-C does."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
+
+
+def _pairs(values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        name, separator, text = value.partition("=")
+        if not separator or not name:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE", param_hint="'-c'")
+        pairs[name] = text
+    return pairs

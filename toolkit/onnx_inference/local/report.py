@@ -1,0 +1,92 @@
+"""What `onnx-inference local` prints."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from onnx_inference.local.endpoint import Endpoint
+from onnx_inference.local.gateway.http_server import RequestRecord
+from onnx_inference.local.lambda_host.function_logs import LogLine
+from onnx_inference.local.lambda_host.invocation import InvocationRecord
+from onnx_inference.local.template_coverage import RecordedOnly
+
+
+class Report:
+    """Prints tables and lines to a console."""
+
+    def __init__(self, console: Console, *, verbose: bool = False) -> None:
+        self._console = console
+        self._verbose = verbose
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line of plain text."""
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def endpoints(self, endpoints: Iterable[Endpoint], commands: Mapping[str, str]) -> None:
+        """The table of what is served.
+
+        Args:
+            endpoints: What is served.
+            commands: The command of each function, by its ARN.
+        """
+        table = Table(title="Served", title_justify="left")
+        for heading in ("API", "URL", "Auth", "Function", "Command"):
+            table.add_column(heading, overflow="fold")
+        for endpoint in endpoints:
+            names = [f"{f.name}:{f.qualifier}" if f.qualifier else f.name for f in endpoint.functions]
+            kind = f"{endpoint.kind}\n({endpoint.note})" if endpoint.note else endpoint.kind
+            table.add_row(
+                kind,
+                f"{endpoint.url}\n{endpoint.aws_url}",
+                endpoint.auth,
+                "\n".join(names),
+                "\n".join(commands.get(str(f), "") for f in endpoint.functions),
+            )
+        self._console.print(table)
+        # Once more as plain lines: a narrow terminal folds what one wants to copy.
+        for endpoint in endpoints:
+            self.say(f"{endpoint.kind}: {endpoint.url}", style="bold")
+
+    def recorded_only(self, entries: Iterable[RecordedOnly]) -> None:
+        """The table of what the templates contain and the twin does not run."""
+        table = Table(title="Recorded only: deployed, but without effect here", title_justify="left")
+        for heading in ("Resource type", "Count", "Here"):
+            table.add_column(heading, overflow="fold")
+        for entry in entries:
+            table.add_row(entry.resource_type, str(entry.count), entry.reason)
+        if table.row_count:
+            self._console.print(table)
+
+    def outputs(self, outputs: Mapping[str, str]) -> None:
+        """The outputs of the stacks."""
+        for name, value in outputs.items():
+            self.say(f"{name} = {value}")
+
+    def request(self, record: RequestRecord) -> None:
+        """One line per answered request."""
+        line = (
+            f"{record.received_at:%H:%M:%S} {record.method} {record.path} {record.status} {record.duration_ms:.1f} ms"
+        )
+        self.say(line + _invocation(record.invocation), style="" if record.status < 400 else "yellow")
+
+    def invocation(self, record: InvocationRecord) -> None:
+        """One line per invocation that no request made."""
+        self.say(f"{record.started_at:%H:%M:%S} invoke {record.function_name}{_invocation(record)}")
+
+    def log(self, line: LogLine) -> None:
+        """One line per line that a function prints; embedded metrics only when verbose."""
+        if self._verbose or not line.is_metrics:
+            self.say(f"  {line.function_name}[{line.function_version}] {line.message}", style="dim")
+
+
+def _invocation(record: InvocationRecord | None) -> str:
+    if record is None:
+        return ""
+    start = f"cold, init {record.init_duration_ms or 0.0:.0f} ms" if record.cold_start else "warm"
+    status = "" if record.status == "success" else f", {record.status} {record.error_type}"
+    return (
+        f" | {start}, {record.duration_ms:.1f} ms, {record.max_memory_used_mb}/{record.memory_size_mb} MB, "
+        f"version {record.function_version}{status}"
+    )

@@ -1,0 +1,51 @@
+"""What the twin does with the resources of a template: runs them, or only records them, and then why."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+#: Types, or the beginnings of types, that exist after a deployment but do nothing here.
+_RECORDED = {
+    "AWS::ApiGateway::Account": "API Gateway writes no access logs",
+    "AWS::ApplicationAutoScaling::": "nothing is scaled",
+    "AWS::CloudWatch::": "alarms are not evaluated, dashboards not drawn",
+    "AWS::CodeDeploy::": "traffic is shifted at once",
+    "AWS::EC2::": "no network is made: functions reach what this machine reaches",
+    "AWS::EFS::": "nothing is mounted",
+    "AWS::IAM::": "policies are not enforced",
+    "AWS::Lambda::Permission": "resource policies are not enforced",
+    "AWS::Lambda::LayerVersion": "layers are not put into image functions",
+    "AWS::Logs::": "log groups exist; the twin prints what functions log",
+    "AWS::Synthetics::": "canaries do not run",
+    "AWS::WAFv2::": "web ACLs are not applied",
+    "AWS::XRay::": "nothing is traced",
+}
+_IGNORED = ("AWS::CDK::Metadata",)
+
+
+@dataclass(frozen=True)
+class RecordedOnly:
+    """A resource type of the deployed templates that is recorded only."""
+
+    resource_type: str
+    count: int
+    reason: str
+
+
+def recorded_only(types: Iterable[str], unknown_to_cloud: Callable[[str], bool]) -> list[RecordedOnly]:
+    """Those of the resource types that the twin does not run.
+
+    Args:
+        types: The type of every resource, as often as it occurs.
+        unknown_to_cloud: Whether the embedded cloud itself only records the type.
+    """
+    found = []
+    for name, count in sorted(Counter(types).items()):
+        if name in _IGNORED:
+            continue
+        reason = next((text for beginning, text in _RECORDED.items() if name.startswith(beginning)), None)
+        if reason is None and unknown_to_cloud(name):
+            reason = "unknown to the embedded cloud"
+        if reason is not None:
+            found.append(RecordedOnly(name, count, reason))
+    return found

@@ -1,0 +1,413 @@
+"""The local twin: an embedded cloud, a Lambda host and a gateway, and what is deployed to them."""
+
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from onnx_inference.local.cdk_cli import CdkCli, CliRun
+from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION, EmbeddedCloud
+from onnx_inference.local.cloud_assembly import CloudAssembly, StackArtifact
+from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.deployment import DeployedStack, DeploymentError, QuickDeployment, stack_resources
+from onnx_inference.local.endpoint import Endpoint
+from onnx_inference.local.gateway.gateway import DeployedApi, Gateway, deployed_apis
+from onnx_inference.local.gateway.http_server import RequestRecord
+from onnx_inference.local.lambda_host.function_configuration import FunctionArn
+from onnx_inference.local.lambda_host.function_logs import FunctionLogs, LogLine, MetricDatum
+from onnx_inference.local.lambda_host.host import HostLimits, LambdaHost
+from onnx_inference.local.lambda_host.image_asset import ImageAsset, ImageAssets
+from onnx_inference.local.lambda_host.invocation import InvocationRecord, InvocationResult
+from onnx_inference.local.synthesis import CdkApp
+from onnx_inference.local.template_coverage import RecordedOnly, recorded_only
+
+_FUNCTION = "AWS::Lambda::Function"
+_NESTED_STACK = "AWS::CloudFormation::Stack"
+
+
+class IncompleteDeployment(AssertionError):
+    """Logical ids of a template are missing from the deployed stack."""
+
+
+@dataclass(frozen=True)
+class DeploymentSource:
+    """What to deploy, and how.
+
+    Attributes:
+        directory: The project, with its `cdk.json`. Default: the working directory.
+        app: The app's command. Default: that of `cdk.json`.
+        context: Context values for the app.
+        assembly: A cloud assembly to deploy instead of running an app.
+        stacks: The stacks, with those they depend on. Default: all.
+        cdk_cli: Deploy by the real CDK CLI instead of CloudFormation's API.
+    """
+
+    directory: Path = field(default_factory=Path.cwd)
+    app: str | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+    assembly: Path | None = None
+    stacks: tuple[str, ...] = ()
+    cdk_cli: bool = False
+
+
+class LocalTwin:
+    """A CDK app, deployed and served on this machine. A context manager; safe to use from many threads.
+
+    Nothing of it is told what the app contains: it serves what the templates say.
+
+    Args:
+        account: The account of stacks that leave it open.
+        region: The region of stacks that leave it open.
+        first_port: The port of the first API, the next ones follow. Default: free ports.
+        enforce_auth: False lets every request through, signed or not.
+        limits: What the Lambda host allows itself on this machine.
+        on_request: Called with the record of each answered request.
+        on_invocation: Called with the record of each invocation that no request made.
+        on_log: Called with each line a function prints.
+    """
+
+    def __init__(
+        self,
+        *,
+        account: str = DEFAULT_ACCOUNT,
+        region: str = DEFAULT_REGION,
+        first_port: int | None = None,
+        enforce_auth: bool = True,
+        limits: HostLimits | None = None,
+        on_request: Callable[[RequestRecord], None] | None = None,
+        on_invocation: Callable[[InvocationRecord], None] | None = None,
+        on_log: Callable[[LogLine], None] | None = None,
+    ) -> None:
+        self._account = account
+        self._region = region
+        self._first_port = first_port
+        self._enforce_auth = enforce_auth
+        self._limits = limits
+        self._on_request = on_request
+        self._on_invocation = on_invocation
+        self._source: DeploymentSource | None = None
+        self._stacks: dict[str, StackArtifact] = {}
+        self._assembly: CloudAssembly | None = None
+        self._bootstrapped_by_cli = False
+        self._lock = threading.RLock()
+        self._logs = FunctionLogs()
+        if on_log is not None:
+            self._logs.listen(on_log)
+        self._images = ImageAssets()
+        self._cloud = EmbeddedCloud(self._invoke_for_cloud, account=account, region=region)
+        self._started = False
+        #: What the CDK CLI was run with and printed, in order; empty on the quick path.
+        self.cli_runs: list[CliRun] = []
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the embedded cloud and the Lambda host."""
+        self._cloud.start()
+        self._scratch = Path(tempfile.mkdtemp(prefix="onnx-inference-twin-"))
+        self._host = LambdaHost(
+            lookup=self._cloud.function,
+            credentials=lambda account, region: self._cloud.credentials(account=account, region=region),
+            images=self._images,
+            logs=self._logs,
+            run_zip=self._run_zip,
+            limits=self._limits,
+        )
+        self._gateway = Gateway(
+            self._cloud,
+            self._host.invoke,
+            enforce_auth=self._enforce_auth,
+            first_port=self._first_port,
+            on_request=self._on_request,
+        )
+        self._quick = QuickDeployment(self._cloud, self._account, self._region)
+        self._started = True
+
+    def stop(self) -> None:
+        """Stop everything: no process, port or file stays behind."""
+        if not self._started:
+            return
+        self._started = False
+        self._gateway.close()
+        self._host.close()
+        self._cloud.stop()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> "LocalTwin":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # -- deploying ----------------------------------------------------------------------------------------------
+
+    def deploy(
+        self,
+        *,
+        directory: Path | str | None = None,
+        app: str | None = None,
+        context: Mapping[str, str] | None = None,
+        assembly: Path | str | None = None,
+        stacks: Sequence[str] = (),
+        cdk_cli: bool = False,
+    ) -> list[DeployedStack]:
+        """Synthesise and deploy, and serve what was deployed. The arguments are those of `DeploymentSource`.
+
+        Raises:
+            SynthesisError: The app failed.
+            AssemblyError: The assembly cannot be read, or has no such stack.
+            DeploymentError: CloudFormation refused a stack or rolled it back.
+            CdkCliError: The CDK CLI failed.
+            IncompleteDeployment: Something of a template was not deployed.
+        """
+        return self._deploy(
+            DeploymentSource(
+                directory=Path.cwd() if directory is None else Path(directory),
+                app=app,
+                context=dict(context or {}),
+                assembly=None if assembly is None else Path(assembly),
+                stacks=tuple(stacks),
+                cdk_cli=cdk_cli,
+            )
+        )
+
+    def update(
+        self, *, context: Mapping[str, str] | None = None, assembly: Path | str | None = None
+    ) -> list[DeployedStack]:
+        """Deploy again as before; the next request is answered by the new version.
+
+        Args:
+            context: Context values that replace those of the last deployment, or add to them.
+            assembly: Another assembly, when an assembly was deployed.
+
+        Raises:
+            DeploymentError: Nothing was deployed before, or as `deploy`.
+        """
+        with self._lock:
+            if self._source is None:
+                raise DeploymentError("Nothing to update: deploy first.")
+            changed = replace(self._source, context={**self._source.context, **(context or {})})
+            if assembly is not None:
+                changed = replace(changed, assembly=Path(assembly))
+            return self._deploy(changed)
+
+    def destroy(self) -> None:
+        """Delete the deployed stacks, by the path they were deployed by.
+
+        Raises:
+            DeploymentError: A stack could not be deleted.
+            CdkCliError: The CDK CLI failed.
+        """
+        with self._lock:
+            if self._source is None or self._assembly is None:
+                return
+            if self._source.cdk_cli:
+                names = [stack.display_name for stack in self._stacks.values()]
+                self.cli_runs.append(self._cli(self._source).destroy(self._assembly.directory, names))
+            else:
+                for stack in reversed(self._stacks.values()):
+                    self._quick.delete(stack)
+            self._stacks.clear()
+            self._source = self._assembly = None
+            self._serve()
+
+    def _deploy(self, source: DeploymentSource) -> list[DeployedStack]:
+        with self._lock:
+            assembly = self._synthesise(source)
+            stacks = assembly.select(source.stacks)
+            for stack in stacks:
+                self._cloud.record_only(stack.resource_types())
+                for image in stack.image_assets:
+                    self._images.add(ImageAsset(image.tag, image.directory, image.docker_file))
+            if source.cdk_cli:
+                self._deploy_by_cli(source, assembly, stacks)
+            else:
+                for stack in stacks:
+                    self._quick.deploy(stack)
+            self._source, self._assembly = source, assembly
+            self._stacks.update({stack.artifact_id: stack for stack in stacks})
+            for stack in stacks:
+                self.assert_complete(stack.stack_name)
+            self._serve()
+            return [self._described(stack) for stack in stacks]
+
+    def _synthesise(self, source: DeploymentSource) -> CloudAssembly:
+        if source.assembly is not None:
+            return CloudAssembly(source.assembly)
+        output = Path(tempfile.mkdtemp(prefix="cdk.out-", dir=self._scratch))
+        return CdkApp(source.directory, source.app).synthesise(
+            output,
+            context=source.context,
+            account=self._account,
+            region=self._region,
+            environment=self._cloud.caller_environment(),
+        )
+
+    def _deploy_by_cli(self, source: DeploymentSource, assembly: CloudAssembly, stacks: list[StackArtifact]) -> None:
+        cli = self._cli(source)
+        if not self._bootstrapped_by_cli:
+            self.cli_runs.append(cli.bootstrap(assembly.directory))
+            self._bootstrapped_by_cli = True
+        for stack in stacks:
+            self._quick.seed_images(stack)
+        self.cli_runs.append(cli.deploy(assembly.directory, [stack.display_name for stack in stacks]))
+
+    def _cli(self, source: DeploymentSource) -> CdkCli:
+        return CdkCli(source.directory.resolve(), self.credentials, self._cloud.caller_environment())
+
+    def _serve(self) -> None:
+        """Serve what is deployed now."""
+        apis: list[DeployedApi] = []
+        functions: list[FunctionArn] = []
+        for stack in self._stacks.values():
+            account, region = self._quick.environment_of(stack)
+            resources = self._all_resources(stack.stack_name, account, region)
+            apis += deployed_apis(stack.stack_name, account, region, resources)
+            functions += [
+                FunctionArn(account, region, resource["PhysicalResourceId"])
+                for resource in resources
+                if resource["ResourceType"] == _FUNCTION
+            ]
+        self._gateway.refresh(apis)
+        self._host.retain(functions)
+
+    def _all_resources(self, stack_name: str, account: str, region: str) -> list[dict[str, Any]]:
+        """The resources of a stack and of those nested in it."""
+        client = self._cloud.client("cloudformation", account=account, region=region)
+        resources = stack_resources(client, stack_name)
+        for resource in list(resources):
+            if resource["ResourceType"] == _NESTED_STACK:
+                resources += self._all_resources(resource["PhysicalResourceId"], account, region)
+        return resources
+
+    # -- what is deployed ---------------------------------------------------------------------------------------
+
+    @property
+    def credentials(self) -> LocalCredentials:
+        """The embedded cloud's endpoint and the credentials to it; they also sign requests to the APIs."""
+        return self._cloud.credentials()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the embedded cloud."""
+        return self._cloud.client(service)
+
+    def endpoints(self) -> list[Endpoint]:
+        """What is served."""
+        return self._gateway.endpoints()
+
+    def outputs(self, stack: str | None = None, *, local: bool = False) -> dict[str, str]:
+        """The outputs of a stack; of all stacks when none is named.
+
+        Args:
+            stack: The stack's name.
+            local: Replace the URLs of APIs by those they are served at here.
+        """
+        found: dict[str, str] = {}
+        for artifact in self._stacks.values():
+            if stack in (None, artifact.stack_name):
+                found.update(self._described(artifact).outputs)
+        return {name: self.local_url(value) for name, value in found.items()} if local else found
+
+    def local_url(self, url: str) -> str:
+        """Where a URL of a deployed API is served here; any other text as it is."""
+        return next((here for e in self.endpoints() if (here := e.localise(url)) is not None), url)
+
+    def assert_complete(self, stack: str) -> None:
+        """Check that every logical id of a stack's template was deployed.
+
+        Resources with a condition are left out: whether they are made is the template's to say.
+
+        Raises:
+            IncompleteDeployment: Some are missing.
+            KeyError: The stack was not deployed by this twin.
+        """
+        artifact = next((a for a in self._stacks.values() if a.stack_name == stack), None)
+        if artifact is None:
+            raise KeyError(stack)
+        resources = artifact.template.get("Resources", {})
+        wanted = {name for name, resource in resources.items() if "Condition" not in resource}
+        deployed = {summary["LogicalResourceId"] for summary in self._quick.resources(artifact)}
+        missing = sorted(wanted - deployed)
+        if missing:
+            raise IncompleteDeployment(f"{stack}: not deployed: {', '.join(missing)}")
+
+    def recorded_only(self) -> list[RecordedOnly]:
+        """What of the deployed templates the twin records and does not run."""
+        types = [name for stack in self._stacks.values() for name in stack.resource_types()]
+        return recorded_only(types, self._cloud.is_recorded_only)
+
+    def _described(self, stack: StackArtifact) -> DeployedStack:
+        found = self._quick.describe(stack)
+        if found is None:
+            raise DeploymentError(f"{stack.stack_name} is not deployed")
+        return found
+
+    # -- what runs ----------------------------------------------------------------------------------------------
+
+    def invoke(self, function: str, payload: bytes, *, qualifier: str | None = None) -> InvocationResult:
+        """Invoke a deployed function by name, as `lambda.invoke` does, without going through the cloud's API."""
+        arn = FunctionArn(self._account, self._region, function, qualifier)
+        return self._host.invoke(arn, payload)
+
+    def invocations(self, function: str | None = None) -> list[InvocationRecord]:
+        """The records of invocations, oldest first; of one function when it is named."""
+        return self._host.records(function)
+
+    def logs(self, function: str | None = None) -> list[LogLine]:
+        """What the functions printed, oldest first; of one function when it is named."""
+        return self._logs.lines(function)
+
+    def metrics(self, name: str | None = None) -> list[MetricDatum]:
+        """The embedded metrics the functions printed, oldest first; of one metric when it is named."""
+        return self._logs.metrics(name)
+
+    def processes(self) -> list[int]:
+        """The process ids of the execution environments there are at the moment."""
+        return [environment.pid for environment in self._host.environments() if environment.pid is not None]
+
+    def command_of(self, function: FunctionArn) -> str:
+        """The command that a function's runtime is started with, for display."""
+        deployed = self._cloud.function(function)
+        version = None if deployed is None else deployed.version_of(function.qualifier, lambda: 1.0)
+        configuration = None if deployed is None or version is None else deployed.configuration(version)
+        return "" if configuration is None else " ".join(configuration.command)
+
+    def _invoke_for_cloud(self, arn: str, payload: bytes) -> InvocationResult:
+        result = self._host.invoke(FunctionArn.parse(arn), payload)
+        if self._on_invocation is not None:
+            self._on_invocation(result.record)
+        return result
+
+    def _run_zip(self, arn: FunctionArn, payload: bytes) -> InvocationResult:
+        """Run a function that is not an image: the embedded cloud does it."""
+        started_at, started = datetime.now(UTC), time.perf_counter()
+        client = self._cloud.client("lambda", account=arn.account, region=arn.region)
+        answer = client.invoke(FunctionName=str(arn), Payload=payload)
+        error = answer.get("FunctionError")
+        record = InvocationRecord(
+            request_id=str(uuid.uuid4()),
+            invoked_function_arn=str(arn),
+            function_name=arn.name,
+            function_version=str(answer.get("ExecutedVersion", "$LATEST")),
+            started_at=started_at,
+            cold_start=False,
+            init_duration_ms=None,
+            duration_ms=(time.perf_counter() - started) * 1000,
+            queued_ms=0.0,
+            memory_size_mb=0,
+            max_memory_used_mb=0,
+            status="success" if error is None else "error",
+            error_type=error,
+            log_stream="",
+        )
+        return InvocationResult(answer["Payload"].read(), error, record)
