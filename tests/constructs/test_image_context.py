@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -51,9 +52,7 @@ def outdirs(tmp_path: Path) -> Iterator[Path]:
     return (tmp_path / f"cdk.out.{number}" for number in range(100))
 
 
-def function(
-    outdir: Path, package: Path, processing: Processing | None = None, **options: lambda_.Architecture
-) -> Stack:
+def function(outdir: Path, package: Path, processing: Processing | None = None, **options: Any) -> Stack:
     stack = Stack(synth.new_app(outdir), "Shop")
     InferenceFunction(stack, "Digits", model=ModelSource.in_image(package), processing=processing, **options)
     return stack

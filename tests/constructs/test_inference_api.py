@@ -48,7 +48,7 @@ def routes(made: synth.Template) -> list[tuple[str, str]]:
 
     for method in synth.resources_of(made, "AWS::ApiGateway::Method"):
         found.append((method["Properties"]["HttpMethod"], path(method["Properties"]["ResourceId"])))
-    return sorted(found)  # type: ignore[arg-type]
+    return sorted(found)
 
 
 def stage(made: synth.Template) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def stage(made: synth.Template) -> dict[str, Any]:
     return synth.only(made, resource_type)
 
 
-def annotations(stack: Stack) -> list[str]:
+def notes(stack: Stack) -> list[str]:
     of = cdk_assertions.Annotations.from_stack(stack)
     anything = cdk_assertions.Match.any_value()
     return [str(found.entry.data) for found in [*of.find_warning("*", anything), *of.find_info("*", anything)]]
@@ -194,13 +194,13 @@ def test_a_rest_api_passes_binary_bodies_and_traces(function: InferenceFunction)
 def test_a_rest_api_leaves_the_accounts_settings_alone(function: InferenceFunction) -> None:
     made = template(function, api_type=REST)
     assert not synth.resources_of(made, "AWS::ApiGateway::Account")
-    assert [line for line in annotations(Stack.of(function)) if "cdk-onnx-inference:api-log-role" in line]
+    assert [line for line in notes(Stack.of(function)) if "cdk-onnx-inference:api-log-role" in line]
 
 
 def test_a_rest_api_sets_the_accounts_log_role_when_told(function: InferenceFunction) -> None:
     made = template(function, api_type=ApiType.rest_api(account_log_role=True))
     assert len(synth.resources_of(made, "AWS::ApiGateway::Account")) == 1
-    assert not [line for line in annotations(Stack.of(function)) if "cdk-onnx-inference:api-log-role" in line]
+    assert not [line for line in notes(Stack.of(function)) if "cdk-onnx-inference:api-log-role" in line]
 
 
 def test_a_rest_api_waits_as_long_as_it_is_told(function: InferenceFunction) -> None:
@@ -368,5 +368,5 @@ def test_warns_when_the_function_outlives_the_api(
 ) -> None:
     slow = InferenceFunction(stack, "Slow", model=model, timeout=timeout)
     InferenceApi(stack, "Api", function=slow, api_type=api_type)
-    found = [line for line in annotations(stack) if "cdk-onnx-inference:function-outlives-api" in line]
+    found = [line for line in notes(stack) if "cdk-onnx-inference:function-outlives-api" in line]
     assert bool(found) == warns

@@ -187,7 +187,7 @@ def test_versions_are_kept_for_rollback(make: Make) -> None:
     ],
 )
 def test_what_publishes_a_version(tmp_path: Path, model: ModelSource, change: dict[str, Any], publishes: bool) -> None:
-    ids = []
+    ids: list[str] = []
     for options in ({}, change):
         stack = Stack(synth.new_app(tmp_path / f"cdk.out.{len(ids)}"), "Shop")
         InferenceFunction(stack, "Digits", model=model, **options)
@@ -197,7 +197,7 @@ def test_what_publishes_a_version(tmp_path: Path, model: ModelSource, change: di
 
 @pytest.mark.parametrize("argument", ["name", "version", "content"])
 def test_a_new_model_publishes_a_version(tmp_path: Path, argument: str) -> None:
-    ids = []
+    ids: list[str] = []
     for changed in (False, True):
         made = models.matmul()
         made.doc_string = "new" if changed and argument == "content" else ""

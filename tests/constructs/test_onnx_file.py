@@ -32,6 +32,10 @@ def external(name: str, **entries: str) -> TensorProto:
     return tensor
 
 
+def attribute(tensor: TensorProto) -> onnx.AttributeProto:
+    return onnx.AttributeProto(name="value", type=onnx.AttributeProto.TENSOR, t=tensor)
+
+
 def test_versions_and_weights(tmp_path: Path) -> None:
     model = models.matmul()
     model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
@@ -62,13 +66,13 @@ def test_external_data_wherever_a_tensor_can_be(tmp_path: Path) -> None:
     sparse = onnx.SparseTensorProto(values=external("v", location="values.bin"), dims=[4])
     sparse.indices.CopyFrom(external("i", location="indices.bin"))
     constant = helper.make_node("Constant", [], ["c"])
-    constant.attribute.append(onnx.AttributeProto(name="value", type=4, t=external("c", location="constant.bin")))
+    constant.attribute.append(attribute(external("c", location="constant.bin")))
     conditional = helper.make_node("If", ["x"], ["y"], then_branch=branch)
     model = models.model([constant, conditional], [], [], [external("w", location="initializer.bin")])
     model.graph.sparse_initializer.append(sparse)
     function = model.functions.add(name="f", domain="d")
     node = function.node.add(op_type="Constant")
-    node.attribute.append(onnx.AttributeProto(name="value", type=4, t=external("f", location="function.bin")))
+    node.attribute.append(attribute(external("f", location="function.bin")))
     locations = read(tmp_path / "m.onnx", model.SerializeToString()).external_data
     assert sorted(locations) == [
         "branch.bin",

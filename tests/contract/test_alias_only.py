@@ -1,0 +1,67 @@
+"""Whatever invokes a function goes through its alias: what bypasses it bypasses versions, permissions and metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdk_onnx_inference import ApiAuth, ApiType, ModelSource
+from stacks.realtime import Realtime
+from tests.support import models, synth
+
+OF_THE_FUNCTION_ITSELF = {"AWS::Lambda::Version", "AWS::Lambda::Alias"}
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "http": {},
+    "rest": {"api_type": ApiType.rest_api()},
+    "api-key": {"api_type": ApiType.rest_api(), "auth": ApiAuth.api_key()},
+}
+
+
+@pytest.fixture(params=sorted(KINDS))
+def template(request: pytest.FixtureRequest, tmp_path: Path) -> synth.Template:
+    """Realtime, with each kind of API."""
+    model = ModelSource.in_image(models.save(models.matmul(), tmp_path / "digits"))
+    app = synth.new_app(tmp_path / "cdk.out")
+    return synth.template_of(Realtime(app, "Realtime", model=model, **KINDS[request.param]))
+
+
+def references(value: Any) -> Iterator[str]:
+    """Logical ids that a part of a template refers to."""
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)
+    elif isinstance(value, dict):
+        if isinstance(value.get("Ref"), str):
+            yield value["Ref"]
+        if isinstance(value.get("Fn::GetAtt"), list):
+            yield value["Fn::GetAtt"][0]
+        for item in value.values():
+            yield from references(item)
+
+
+def test_nothing_but_its_versions_refers_to_the_function(template: synth.Template) -> None:
+    functions = {name for name, made in template["Resources"].items() if made["Type"] == "AWS::Lambda::Function"}
+    assert functions
+    bypassing = {
+        name: made["Type"]
+        for name, made in template["Resources"].items()
+        if made["Type"] not in OF_THE_FUNCTION_ITSELF and functions & set(references(made.get("Properties", {})))
+    }
+    assert bypassing == {}
+
+
+def test_integrations_and_permissions_refer_to_the_alias(template: synth.Template) -> None:
+    (alias,) = (name for name, made in template["Resources"].items() if made["Type"] == "AWS::Lambda::Alias")
+    invoking = [
+        made["Properties"]
+        for kind in ("AWS::Lambda::Permission", "AWS::ApiGatewayV2::Integration", "AWS::ApiGateway::Method")
+        for made in synth.resources_of(template, kind)
+    ]
+    assert len(invoking) >= 2
+    assert [properties for properties in invoking if alias not in json.dumps(properties)] == []

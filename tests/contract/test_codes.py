@@ -1,0 +1,85 @@
+"""Codes of problems and ids of warnings are public: each is listed here, documented and tested."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from cdk_onnx_inference import _warnings
+from tests.support.synth import ROOT
+
+SOURCES = [*(ROOT / "constructs").rglob("*.py"), *(ROOT / "stacks").rglob("*.py")]
+TESTS = [*(ROOT / "tests" / "constructs").rglob("test_*.py")]
+
+CODES = [
+    "api-timeout-range",
+    "auth-unsupported",
+    "context-key",
+    "context-value",
+    "cors-origins",
+    "cors-unsupported",
+    "environment-name",
+    "environment-reserved",
+    "ephemeral-storage-range",
+    "image-file-collision",
+    "jwt-audience",
+    "jwt-issuer",
+    "memory-size-range",
+    "metrics-namespace",
+    "model-file-collision",
+    "model-git-lfs-pointer",
+    "model-ir-version",
+    "model-missing",
+    "model-name",
+    "model-not-onnx",
+    "model-opset",
+    "model-too-large",
+    "model-version",
+    "model-weights-cut-off",
+    "model-weights-missing",
+    "model-weights-outside",
+    "processing-functions",
+    "processing-missing",
+    "processing-name",
+    "processing-requirements",
+    "processing-syntax",
+    "reason-missing",
+    "reserved-concurrency-range",
+    "stage-name",
+    "throttle-burst",
+    "throttle-rate",
+    "timeout-range",
+    "vpc-missing",
+]
+
+
+def test_codes_are_listed() -> None:
+    """A code leaves this list only with a major version."""
+    constructor = re.compile(
+        r"(?:Problem|_whole_number|positive|not_empty)\(\s*\"([a-z-]+)\"|self\._problems\.append\(Problem\(\"([a-z-]+)\""
+    )
+    found = {name for path in SOURCES for match in constructor.findall(path.read_text()) for name in match if name}
+    assert sorted(found) == CODES
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_code_is_tested(code: str) -> None:
+    assert any(f'"{code}"' in path.read_text() for path in TESTS)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_code_is_documented(code: str) -> None:
+    assert any(f"`{code}`" in path.read_text() for path in SOURCES)
+
+
+def test_warnings_are_listed() -> None:
+    """An id leaves this list only with a major version: users acknowledge warnings by it."""
+    ids = sorted(value for name, value in vars(_warnings).items() if name.isupper())
+    assert ids == [
+        "cdk-onnx-inference:api-log-role",
+        "cdk-onnx-inference:function-outlives-api",
+        "cdk-onnx-inference:processing-not-parsed",
+        "cdk-onnx-inference:weights-in-graph",
+    ]
+    assert [name for name in ids if not any(name in path.read_text() for path in TESTS)] == []

@@ -1,0 +1,26 @@
+"""What the constructs and the handler have in common, without importing each other: environment, routes, command."""
+
+from __future__ import annotations
+
+import importlib
+
+from cdk_onnx_inference import _environment, _image_context, _routes
+from onnx_handler import open_inference, settings
+
+
+def test_environment_variables_are_the_same() -> None:
+    assert _environment.NAMES == settings.NAMES
+
+
+def test_all_names_are_in_the_list() -> None:
+    constants = {value for name, value in vars(_environment).items() if name.isupper() and isinstance(value, str)}
+    assert constants == _environment.NAMES
+
+
+def test_routes_are_the_same_in_the_same_order() -> None:
+    assert open_inference.ROUTES == _routes.ROUTES
+
+
+def test_the_command_is_there() -> None:
+    module, name = _image_context.HTTP_HANDLER.rsplit(".", 1)
+    assert callable(getattr(importlib.import_module(module), name))

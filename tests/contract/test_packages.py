@@ -1,0 +1,85 @@
+"""The three packages never import each other, and the source root constructs/ never hides PyPI's constructs."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import constructs
+import pytest
+
+import cdk_onnx_inference
+from tests.support.synth import ROOT
+
+PACKAGES = {
+    "cdk_onnx_inference": ROOT / "constructs",
+    "onnx_handler": ROOT / "runtime",
+    "onnx_inference": ROOT / "toolkit",
+}
+
+
+def imports(package: Path) -> Iterator[tuple[str, str]]:
+    """(file, top-level module) of each import, wherever it stands."""
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            for name in names:
+                yield path.relative_to(ROOT).as_posix(), name.split(".")[0]
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_packages_do_not_import_each_other(package: str) -> None:
+    others = PACKAGES.keys() - {package}
+    assert [found for found in imports(PACKAGES[package] / package) if found[1] in others] == []
+
+
+def test_constructs_import_cdk_and_the_standard_library_only() -> None:
+    allowed = {"aws_cdk", "constructs", "__future__", *sys.stdlib_module_names}
+    found = imports(PACKAGES["cdk_onnx_inference"] / "cdk_onnx_inference")
+    assert [entry for entry in found if entry[1] not in allowed] == []
+
+
+def test_the_source_root_is_no_package() -> None:
+    """With an __init__.py there, `import constructs` would find it instead of PyPI's package, and CDK would break."""
+    assert not (ROOT / "constructs" / "__init__.py").exists()
+    assert constructs.__file__ is not None
+    assert "site-packages" in Path(constructs.__file__).parts
+
+
+def test_public_names() -> None:
+    """A name leaves this list only with a major version."""
+    assert cdk_onnx_inference.__all__ == [
+        "ApiAuth",
+        "ApiType",
+        "Cors",
+        "InferenceApi",
+        "InferenceFunction",
+        "InvalidInferenceConfig",
+        "ModelSource",
+        "Problem",
+        "Processing",
+        "Throttle",
+    ]
+    assert all(hasattr(cdk_onnx_inference, name) for name in cdk_onnx_inference.__all__)
+
+
+def test_public_modules() -> None:
+    """What does not begin with an underscore is public."""
+    modules = {path.stem for path in (ROOT / "constructs" / "cdk_onnx_inference").glob("*.py")}
+    assert sorted(name for name in modules if not name.startswith("_")) == [
+        "api_auth",
+        "api_type",
+        "cors",
+        "errors",
+        "inference_api",
+        "inference_function",
+        "model_source",
+        "processing",
+        "throttle",
+    ]

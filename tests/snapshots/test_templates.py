@@ -1,0 +1,43 @@
+"""Templates of the prebuilt stacks, without hashes: their difference is what a deployment would change.
+
+`make snapshot` writes them anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.json import JSONSnapshotExtension
+
+from cdk_onnx_inference import ApiAuth, ApiType, ModelSource
+from stacks.realtime import Realtime
+from tests.support import models, synth
+from tests.support.normalise import normalised
+
+
+@pytest.fixture
+def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """One readable file for each test."""
+    return snapshot.use_extension(JSONSnapshotExtension)
+
+
+def realtime(tmp_path: Path, flags: Mapping[str, Any] = synth.RECOMMENDED_FLAGS, **options: Any) -> dict[str, Any]:
+    model = ModelSource.in_image(models.save(models.matmul(), tmp_path / "digits"))
+    app = synth.new_app(tmp_path / "cdk.out", flags)
+    return normalised(synth.template_of(Realtime(app, "Realtime", model=model, **options)))
+
+
+def test_realtime(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert realtime(tmp_path) == snapshot
+
+
+def test_realtime_without_feature_flags(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert realtime(tmp_path, flags={}) == snapshot
+
+
+def test_realtime_rest_api_key(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert realtime(tmp_path, api_type=ApiType.rest_api(), auth=ApiAuth.api_key()) == snapshot
