@@ -13,6 +13,9 @@ from .tensors import DATATYPES, RAW_TYPES, Array, from_json, from_raw
 
 # How many bytes at the body's start are JSON; the tensors' bytes follow.
 HEADER_LENGTH = "inference-header-content-length"
+# numpy's own limits. Without them the product of a long enough shape takes hours.
+MOST_DIMENSIONS = 64
+LARGEST_DIMENSION = 2**63 - 1
 
 
 class InferenceRequest(NamedTuple):
@@ -106,7 +109,7 @@ def _inputs(document: dict[str, Any], body: bytes, offset: int) -> Tensors:
         if name in arrays:
             raise InvalidInput(f"input {name!r} is given twice")
         datatype, shape = tensor.get("datatype"), _shape(name, tensor.get("shape"))
-        if datatype not in DATATYPES:
+        if not isinstance(datatype, str) or datatype not in DATATYPES:
             raise InvalidInput(f"input {name!r}: datatype {datatype!r:.40}; allowed: {sorted(DATATYPES)}")
         size = _parameters(tensor, f"input {name!r}").get("binary_data_size")
         array: Array
@@ -128,8 +131,10 @@ def _inputs(document: dict[str, Any], body: bytes, offset: int) -> Tensors:
 
 def _shape(name: str, shape: Any) -> list[int]:
     # bool is a subclass of int, hence the exact type.
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+    if not isinstance(shape, list) or not all(type(size) is int and 0 <= size <= LARGEST_DIMENSION for size in shape):
         raise InvalidInput(f"input {name!r}: shape is {shape!r:.60}; an array of sizes, each 0 or more, is expected")
+    if len(shape) > MOST_DIMENSIONS:
+        raise InvalidInput(f"input {name!r}: shape has {len(shape)} dimensions; at most {MOST_DIMENSIONS} are allowed")
     return shape
 
 
