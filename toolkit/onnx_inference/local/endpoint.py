@@ -1,6 +1,8 @@
 """One URL that the twin serves."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+from urllib.parse import urlsplit
 
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 
@@ -35,8 +37,14 @@ class Endpoint:
         return self.functions[0].name if self.functions else ""
 
     def localise(self, url: str) -> str | None:
-        """The URL here for a URL on AWS; None when that is of another API."""
-        base, given = self.aws_url.rstrip("/"), url.rstrip("/")
-        if given != base and not given.startswith(f"{base}/"):
+        """The URL here for a URL of this API; None when it is another's.
+
+        The API's id decides, the first label of the host: the embedded cloud puts a domain of its own behind it.
+        """
+        base, given = urlsplit(self.aws_url), urlsplit(url)
+        if not given.hostname or given.hostname.split(".")[:2] != (base.hostname or "").split(".")[:2]:
             return None
-        return self.url.rstrip("/") + url[len(base) :]
+        prefix, path = base.path.rstrip("/"), given.path.rstrip("/")
+        if path != prefix and not path.startswith(f"{prefix}/"):
+            return None
+        return self.url.rstrip("/") + given.path[len(prefix) :]
