@@ -38,6 +38,11 @@ NOT_COGNITO: Final = (
     "AwsSolutions::AwsSolutions-COG4",
     "Callers of an inference API are programs: they identify themselves as the stack's auth option says.",
 )
+ACCOUNT_LOG_ROLE: Final = (
+    "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+    "AmazonAPIGatewayPushToCloudWatchLogs]",
+    "The role is the account's own for API Gateway's logs, with the policy that AWS made for it.",
+)
 API_KEY: Final = (
     "AwsSolutions::AwsSolutions-APIG4",
     "Whoever deploys has chosen API keys, which API Gateway checks but does not count as authorisation.",
@@ -59,6 +64,8 @@ def acknowledge(
     _accept(function.function, SYNCHRONOUS)
     if isinstance(api_type, RestApiType):
         _accept(api, HANDLER_VALIDATES, NO_FIREWALL, NO_EXECUTION_LOG, NOT_COGNITO)
+        if api_type.account_log_role:
+            _accept(api, ACCOUNT_LOG_ROLE)
     if isinstance(auth, NoAuth):
         _accept(api, ("AwsSolutions::AwsSolutions-APIG4", f"No authentication: {auth.reason}"))
     elif isinstance(auth, ApiKeyAuth):

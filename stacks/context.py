@@ -16,6 +16,7 @@ from cdk_onnx_inference.api_auth import AnyApiAuth
 from cdk_onnx_inference.api_type import AnyApiType
 
 KEYS = (
+    "account_log_role",
     "api",
     "audience",
     "auth",
@@ -39,12 +40,11 @@ KEYS = (
     memory=MB            memory of the function                       default: 1769
     timeout=SECONDS      longest run of one request                   default: 29
     api=http|rest        kind of API                                  default: http
+    account_log_role=yes|no     for api=rest: also set the account's role for API logs   default: no
     auth=iam|jwt|api-key|none   who may call                          default: iam
     issuer=URL audience=NAME    for auth=jwt
     auth_reason=TEXT     for auth=none
 """
-
-_API_TYPES: dict[str, AnyApiType] = {"http": ApiType.http_api(), "rest": ApiType.rest_api()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,17 @@ def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
         processing=Processing(processing, requirements) if processing else None,
         memory_size=reader.whole_number("memory", 1769),
         timeout=Duration.seconds(reader.whole_number("timeout", 29)),
-        api_type=_API_TYPES[reader.choice("api", _API_TYPES)],
+        api_type=_api_type(reader),
         auth=_auth(reader),
     )
     reader.raise_problems()
     return options
+
+
+def _api_type(reader: _Reader) -> AnyApiType:
+    kind = reader.choice("api", ("http", "rest"))
+    log_role = reader.choice("account_log_role", ("no", "yes"))
+    return ApiType.rest_api(account_log_role=log_role == "yes") if kind == "rest" else ApiType.http_api()
 
 
 def _auth(reader: _Reader) -> AnyApiAuth:

@@ -88,6 +88,11 @@ def test_auth() -> None:
     assert read(auth="iam").auth == ApiAuth.iam()
 
 
+def test_account_log_role() -> None:
+    assert read(api="rest", account_log_role="yes").api_type == ApiType.rest_api(account_log_role=True)
+    assert read(api="rest", account_log_role="no").api_type == ApiType.rest_api()
+
+
 def test_numbers_of_a_cdk_json() -> None:
     assert read(memory=512, version=2).memory_size == 512
     assert read(version=2).model.version == "2"
@@ -103,6 +108,7 @@ def test_numbers_of_a_cdk_json() -> None:
         ({"timeout": "9" * 10}, "context-value"),
         ({"api": "grpc"}, "context-value"),
         ({"auth": "basic"}, "context-value"),
+        ({"account_log_role": "maybe"}, "context-value"),
         ({"model": {"path": "x"}}, "context-value"),
         ({"requirements": "r.txt"}, "context-value"),
         ({"memroy": "512"}, "context-key"),

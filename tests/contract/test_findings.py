@@ -25,12 +25,20 @@ REST = {
     ("AwsSolutions::AwsSolutions-APIG6", "Realtime/Api"),
     ("AwsSolutions::AwsSolutions-COG4", "Realtime/Api"),
 }
+ACCOUNT_LOG_ROLE = {
+    (
+        "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+        "AmazonAPIGatewayPushToCloudWatchLogs]",
+        "Realtime/Api",
+    )
+}
 UNAUTHORISED = {("AwsSolutions::AwsSolutions-APIG4", "Realtime/Api")}
 
 KINDS: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
     "http": ({}, ALWAYS),
     "http-none": ({"auth": ApiAuth.none(reason="a test")}, ALWAYS | UNAUTHORISED),
     "rest": ({"api_type": ApiType.rest_api()}, ALWAYS | REST),
+    "rest-log-role": ({"api_type": ApiType.rest_api(account_log_role=True)}, ALWAYS | REST | ACCOUNT_LOG_ROLE),
     "rest-api-key": ({"api_type": ApiType.rest_api(), "auth": ApiAuth.api_key()}, ALWAYS | REST | UNAUTHORISED),
 }
 

@@ -19,7 +19,7 @@ Template = dict[str, Any]
 
 def new_app(outdir: Path, flags: Mapping[str, Any] = RECOMMENDED_FLAGS) -> App:
     """An app that writes to `outdir`, with the recommended feature flags unless told otherwise."""
-    return App(context=dict(flags), outdir=str(outdir), builtin_cloud_formation_validation=False)
+    return App(context=dict(flags), outdir=str(outdir))
 
 
 def template_of(stack: Stack) -> Template:
