@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import Aws, Duration, Stack, Token
+from aws_cdk import Aws, Duration, Stack, Stage, Token
 from aws_cdk import assertions as cdk_assertions
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
@@ -370,3 +371,18 @@ def test_warns_when_the_function_outlives_the_api(
     InferenceApi(stack, "Api", function=slow, api_type=api_type)
     found = [line for line in notes(stack) if "cdk-onnx-inference:function-outlives-api" in line]
     assert bool(found) == warns
+
+
+@pytest.mark.parametrize("flags", [synth.RECOMMENDED_FLAGS, {}], ids=["recommended-flags", "no-flags"])
+@pytest.mark.parametrize("api_type", [HTTP, REST])
+def test_function_and_api_may_be_in_two_stacks_of_a_stage(
+    tmp_path: Path, model: ModelSource, api_type: Any, flags: dict[str, Any]
+) -> None:
+    stage_of_app = Stage(synth.new_app(tmp_path, flags), "Prod")
+    compute, edge = Stack(stage_of_app, "Compute"), Stack(stage_of_app, "Edge")
+    function = InferenceFunction(compute, "Digits", model=model)
+    InferenceApi(edge, "Api", function=function, api_type=api_type)
+    assembly = stage_of_app.synth()
+    of_compute, of_edge = (assembly.get_stack_by_name(stack.stack_name).template for stack in (compute, edge))
+    assert not synth.resources_of(of_compute, "AWS::Lambda::Permission")
+    assert len(synth.resources_of(of_edge, "AWS::Lambda::Permission")) == 1
