@@ -44,7 +44,9 @@ class CdkCli:
 
     def bootstrap(self, assembly: Path) -> CliRun:
         """`cdk bootstrap` for the credentials' account and region; the assembly keeps it from running the app."""
-        return self._run("bootstrap", "--app", str(assembly), f"aws://{self._credentials.account}/{self._credentials.region}")
+        return self._run(
+            "bootstrap", "--app", str(assembly), f"aws://{self._credentials.account}/{self._credentials.region}"
+        )
 
     def deploy(self, assembly: Path, stacks: Sequence[str]) -> CliRun:
         """`cdk deploy` of the named stacks of an assembly."""

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
-from urllib.parse import urlsplit
 
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 

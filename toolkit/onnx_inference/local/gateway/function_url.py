@@ -19,7 +19,7 @@ from onnx_inference.local.gateway.payload_format_2 import (
 )
 from onnx_inference.local.gateway.signature_v4 import SignatureRejected, SignatureVerifier
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
-from onnx_inference.local.lambda_host.invocation import InvokeError, RequestEntityTooLarge, TooManyRequests
+from onnx_inference.local.lambda_host.invocation import InvokeError, NotServed, RequestEntityTooLarge, TooManyRequests
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ class FunctionUrl:
             return _json(429, {"Reason": error.reason, "Type": "User", "message": str(error)}, error.code)
         except RequestEntityTooLarge:
             return self.too_large
+        except NotServed as error:
+            return _json(501, {"Message": str(error)}, error.code)
         except InvokeError:
             return _BAD_GATEWAY
         response = _BAD_GATEWAY

@@ -16,7 +16,7 @@ from onnx_inference.local.gateway.routing import RouteMatch, find_route
 from onnx_inference.local.gateway.signature_v4 import Caller, SignatureRejected, SignatureVerifier
 from onnx_inference.local.gateway.throttle import Throttles
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
-from onnx_inference.local.lambda_host.invocation import InvokeError, RequestEntityTooLarge, TooManyRequests
+from onnx_inference.local.lambda_host.invocation import InvokeError, NotServed, RequestEntityTooLarge, TooManyRequests
 
 DEFAULT_STAGE = "$default"
 TIMEOUT_SECONDS = 30.0
@@ -156,6 +156,8 @@ class HttpApi:
             return _message(503, "Service Unavailable")
         except RequestEntityTooLarge:
             return self.too_large
+        except NotServed as error:
+            return _message(501, str(error))
         except InvokeError:
             return _message(500, "Internal Server Error")
         failed = _message(500, "Internal Server Error")

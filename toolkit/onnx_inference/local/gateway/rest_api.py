@@ -18,7 +18,7 @@ from onnx_inference.local.gateway.signature_v4 import Caller, SignatureRejected,
 from onnx_inference.local.gateway.throttle import Throttles
 from onnx_inference.local.gateway.usage_plans import KeyRejected, PlannedKey, UsagePlans
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
-from onnx_inference.local.lambda_host.invocation import InvokeError, RequestEntityTooLarge, TooManyRequests
+from onnx_inference.local.lambda_host.invocation import InvokeError, NotServed, RequestEntityTooLarge
 
 _MISSING_TOKEN = "Missing Authentication Token"
 
@@ -178,8 +178,8 @@ class RestApi:
             return _error(504, "Endpoint request timed out", "IntegrationTimeoutException")
         except RequestEntityTooLarge:
             return _error(413, "Request Too Long", "RequestTooLargeException")
-        except TooManyRequests:
-            return _error(500, "Internal server error", "InternalServerErrorException")
+        except NotServed as error:
+            return _error(501, str(error), error.code)
         except InvokeError:
             return _error(500, "Internal server error", "InternalServerErrorException")
         response = _error(502, "Internal server error", "InternalServerErrorException")

@@ -88,6 +88,8 @@ class ExecutionEnvironment:
     _request_id: str | None = field(init=False, default=None)
     _tail: list[str] = field(init=False, default_factory=list)
     _peak: int = field(init=False, default=0)
+    _stopped: bool = field(init=False, default=False)
+    _life: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         day = datetime.now(UTC).strftime("%Y/%m/%d")
@@ -169,17 +171,19 @@ class ExecutionEnvironment:
         return "\n".join(self._tail)[-_LOG_TAIL_BYTES:]
 
     def stop(self) -> None:
-        """Kill the process with everything it started, and delete its files."""
+        """Kill the process with everything it started, and delete its files. It cannot be started again."""
+        with self._life:
+            if self._stopped:
+                return
+            self._stopped = True
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         if self._api is not None:
             self._api.close()
-            self._api = None
         if self._reader is not None:
             self._reader.join(timeout=2)
-            self._reader = None
         shutil.rmtree(self.workspace.scratch, ignore_errors=True)
 
     # -- the process --------------------------------------------------------------------------------------------
@@ -191,6 +195,15 @@ class ExecutionEnvironment:
                 "pip install 'cdk-onnx-inference[local]' "
                 "(it exists for Linux only; elsewhere run the twin in a container)"
             )
+        with self._life:
+            if self._stopped:
+                raise NotServed("The twin is stopping.")
+            self._start_process()
+        assert self._process is not None
+        self._reader = threading.Thread(target=self._read_output, name=f"logs-{self._process.pid}", daemon=True)
+        self._reader.start()
+
+    def _start_process(self) -> None:
         for name in ("tmp", "home"):
             (self.workspace.scratch / name).mkdir(parents=True, exist_ok=True)
         self._api = RuntimeApi()
@@ -203,8 +216,6 @@ class ExecutionEnvironment:
             stderr=subprocess.STDOUT,
             process_group=0,
         )
-        self._reader = threading.Thread(target=self._read_output, name=f"logs-{self._process.pid}", daemon=True)
-        self._reader.start()
 
     def _environment(self, runtime_api: str) -> dict[str, str]:
         configuration, workspace = self.configuration, self.workspace

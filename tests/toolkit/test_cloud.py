@@ -1,0 +1,161 @@
+"""The adapter to MiniStack: the internals it touches are what it expects, and it leaves nothing behind."""
+
+import inspect
+import json
+import os
+import socket
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+
+from onnx_inference.local.cloud import RECORDED_ONLY_TYPES, CloudError, EmbeddedCloud
+from onnx_inference.local.lambda_host.function_configuration import FunctionArn
+from onnx_inference.local.lambda_host.invocation import TooManyRequests
+
+ministack_app = pytest.importorskip("ministack.app")
+
+
+def invoke_nothing(arn, payload):
+    raise AssertionError("not called")
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    cloud = EmbeddedCloud(invoke_nothing)
+    cloud.start()
+    yield cloud
+    cloud.stop()
+
+
+def test_the_pinned_version_is_the_one_these_internals_were_read_in():
+    pins = [r for r in requires("cdk-onnx-inference") or () if r.startswith("ministack")]
+    assert all(f"=={version('ministack')}" in pin for pin in pins)
+    assert pins
+
+
+def test_the_internals_that_the_adapter_touches():
+    from ministack.services import lambda_svc
+    from ministack.services.cloudformation import provisioners
+
+    assert list(inspect.signature(lambda_svc._execute_function_docker).parameters) == ["func", "event", "request_id"]
+    assert list(inspect.signature(lambda_svc._throttle_response).parameters)[:2] == ["reason_code", "msg"]
+    assert list(inspect.signature(lambda_svc._functions.get_scoped).parameters)[:3] == ["account_id", "region", "key"]
+    assert inspect.signature(ministack_app._docker_socket_present).parameters == {}
+    assert inspect.signature(ministack_app._reset_all_state).parameters == {}
+    assert inspect.iscoroutinefunction(ministack_app.app)
+    handlers = provisioners._RESOURCE_HANDLERS
+    # Still unknown there: a type that MiniStack learns must leave the list, or it would stay recorded only.
+    assert [name for name in RECORDED_ONLY_TYPES if name in handlers] == []
+    assert list(inspect.signature(handlers["AWS::SQS::QueuePolicy"]["create"]).parameters) == [
+        "logical_id",
+        "props",
+        "stack_name",
+    ]
+
+
+def test_the_cloud_listens_on_loopback_only(cloud):
+    port = int(cloud.endpoint_url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
+    listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"]
+    addresses = {entry.partition(":")[0] for entry in listening if int(entry.partition(":")[2], 16) == port}
+    assert addresses == {"0100007F"}
+
+
+def test_a_second_cloud_in_the_process_is_refused(cloud):
+    with pytest.raises(CloudError, match="already runs"):
+        EmbeddedCloud(invoke_nothing).start()
+
+
+def test_the_callers_environment_is_kept_apart(cloud):
+    assert "GATEWAY_PORT" in os.environ
+    assert "GATEWAY_PORT" not in cloud.caller_environment()
+
+
+def test_unknown_types_are_recorded_and_known_ones_are_not(cloud):
+    assert cloud.unknown_types(["AWS::SQS::Queue", "AWS::Deadline::Farm", "Custom::Thing"]) == ["AWS::Deadline::Farm"]
+    cloud.record_only(["AWS::SQS::Queue", "AWS::Deadline::Farm"])
+    assert cloud.is_recorded_only("AWS::Deadline::Farm")
+    assert not cloud.is_recorded_only("AWS::SQS::Queue")
+    template = {"Resources": {"Farm": {"Type": "AWS::Deadline::Farm", "Properties": {"DisplayName": "f"}}}}
+    client = cloud.client("cloudformation")
+    client.create_stack(StackName="recorded", TemplateBody=json.dumps(template))
+    client.get_waiter("stack_create_complete").wait(StackName="recorded", WaiterConfig={"Delay": 1})
+    (summary,) = client.list_stack_resources(StackName="recorded")["StackResourceSummaries"]
+    assert summary["LogicalResourceId"] == "Farm"
+
+
+def test_deployed_functions_are_read_as_they_are_now(cloud):
+    client = cloud.client("lambda")
+    arn = FunctionArn("000000000000", "us-east-1", "adapter")
+    assert cloud.function(arn) is None
+    client.create_function(
+        FunctionName="adapter",
+        Role="arn:aws:iam::000000000000:role/r",
+        PackageType="Image",
+        Code={"ImageUri": "registry/repository:tag"},
+        ImageConfig={"Command": ["a.handler"]},
+        Environment={"Variables": {"A": "b"}},
+        Timeout=9,
+        MemorySize=512,
+    )
+    one = client.publish_version(FunctionName="adapter")["Version"]
+    client.update_function_configuration(FunctionName="adapter", Timeout=10)
+    two = client.publish_version(FunctionName="adapter")["Version"]
+    client.create_alias(
+        FunctionName="adapter",
+        Name="live",
+        FunctionVersion=one,
+        RoutingConfig={"AdditionalVersionWeights": {two: 0.5}},
+    )
+    client.put_function_concurrency(FunctionName="adapter", ReservedConcurrentExecutions=3)
+    client.put_provisioned_concurrency_config(
+        FunctionName="adapter", Qualifier="live", ProvisionedConcurrentExecutions=2
+    )
+    deployed = cloud.function(arn)
+    assert deployed.reserved_concurrency == 3
+    assert deployed.provisioned_concurrency == {"live": 2}
+    assert deployed.version_of("live", lambda: 0.4) == two
+    assert deployed.version_of("live", lambda: 0.6) == one
+    configuration = deployed.configuration(one)
+    assert configuration.image_uri == "registry/repository:tag"
+    assert configuration.command == ("a.handler",)
+    assert configuration.environment == {"A": "b"}
+    assert (configuration.timeout_seconds, configuration.memory_mb) == (9, 512)
+    assert deployed.configuration(two).timeout_seconds == 10
+
+
+def test_a_throttled_invocation_is_what_boto3_expects(cloud, monkeypatch):
+    client = cloud.client("lambda")
+    client.create_function(
+        FunctionName="throttled",
+        Role="arn:aws:iam::000000000000:role/r",
+        PackageType="Image",
+        Code={"ImageUri": "registry/repository:tag"},
+    )
+
+    def refuse(arn, payload):
+        raise TooManyRequests("Rate Exceeded.")
+
+    monkeypatch.setattr(cloud, "_invoke_image", refuse)
+    with pytest.raises(client.exceptions.TooManyRequestsException):
+        client.invoke(FunctionName="throttled", Payload=b"{}")
+
+
+def test_stopping_restores_what_was_changed_and_a_new_cloud_is_empty(cloud):
+    from ministack.services import lambda_svc
+    from ministack.services.cloudformation import provisioners
+
+    assert lambda_svc._execute_function_docker == cloud._execute_image
+    cloud.stop()
+    assert "GATEWAY_PORT" not in os.environ
+    assert lambda_svc._execute_function_docker != cloud._execute_image
+    assert "AWS::Deadline::Farm" not in provisioners._RESOURCE_HANDLERS
+    again = EmbeddedCloud(invoke_nothing)
+    again.start()
+    try:
+        assert again.function(FunctionArn("000000000000", "us-east-1", "adapter")) is None
+        assert again.client("cloudformation").describe_stacks()["Stacks"] == []
+    finally:
+        again.stop()

@@ -1,0 +1,1 @@
+"""A small client of the Open Inference Protocol, as a command."""

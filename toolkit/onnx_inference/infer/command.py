@@ -1,0 +1,92 @@
+"""`onnx-inference infer`: send one inference request and print the prediction."""
+
+import json
+import sys
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from onnx_inference.extras import MissingExtra
+from onnx_inference.infer.http_client import EndpointClient, RequestFailed
+from onnx_inference.infer.inputs import InputError, read_input
+from onnx_inference.infer.open_inference import InferenceResponse, Model
+from onnx_inference.infer.signing import SigningError
+from onnx_inference.infer.tensors import TensorMismatch, to_json
+
+_SHOWN_VALUES = 20
+
+
+@click.command(short_help="Send one inference request and print the prediction.")
+@click.argument("url")
+@click.option("--model", required=True, help="The model's name.")
+@click.option("--version", help="The model's version. Default: the server's choice.")
+@click.option(
+    "-i",
+    "--input",
+    "inputs",
+    multiple=True,
+    required=True,
+    metavar="NAME=VALUE",
+    help="An input: NAME=@file.npy, NAME=@file.json or NAME=JSON; repeatable.",
+)
+@click.option("-o", "--output", "outputs", multiple=True, metavar="NAME", help="An output; repeatable. Default: all.")
+@click.option("--binary/--json", "binary", default=None, help="How tensors travel. Default: binary when large.")
+@click.option("--auth", type=click.Choice(["auto", "iam", "none"]), default="auto", show_default=True)
+@click.option("--region", help="The region to sign for. Default: that of the URL or of the AWS configuration.")
+@click.option("--header", "headers", multiple=True, metavar="KEY=VALUE", help="A further header; repeatable.")
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds.")
+@click.option("--raw", is_flag=True, help="Print the response as JSON.")
+def infer(
+    url: str,
+    model: str,
+    version: str | None,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    binary: bool | None,
+    auth: str,
+    region: str | None,
+    headers: tuple[str, ...],
+    timeout: float,
+    raw: bool,
+) -> None:
+    """Send one inference request to the endpoint URL and print the prediction.
+
+    A request is signed with your AWS credentials when the endpoint asks for that.
+    """
+    try:
+        given = [read_input(text) for text in inputs]
+        client = EndpointClient(url, auth=auth, region=region, headers=_headers(headers), timeout_seconds=timeout)
+        response = Model(client, model, version).infer(given, outputs=outputs, binary=binary)
+    except (InputError, TensorMismatch) as error:
+        raise click.UsageError(str(error)) from error
+    except (MissingExtra, RequestFailed, SigningError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    if raw:
+        click.echo(json.dumps(response.to_json()))
+    else:
+        _print(response)
+
+
+def _headers(values: tuple[str, ...]) -> dict[str, str]:
+    headers = {}
+    for value in values:
+        name, separator, text = value.partition("=")
+        if not separator or not name:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE", param_hint="'--header'")
+        headers[name] = text
+    return headers
+
+
+def _print(response: InferenceResponse) -> None:
+    version = f", version {response.model_version}" if response.model_version else ""
+    table = Table(title=f"{response.model_name}{version}", title_justify="left")
+    for heading in ("Output", "Datatype", "Shape", "Values"):
+        table.add_column(heading, overflow="fold")
+    for output in response.outputs:
+        values = to_json(output.array)
+        texts = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in values[:_SHOWN_VALUES]]
+        more = f" ... ({len(values)} values)" if len(values) > _SHOWN_VALUES else ""
+        table.add_row(output.name, output.datatype, str(list(output.array.shape)), " ".join(texts) + more)
+    Console(highlight=False).print(table)

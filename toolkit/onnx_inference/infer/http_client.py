@@ -1,0 +1,110 @@
+"""HTTP to one endpoint, signed when it asks for that."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from onnx_inference.infer.signing import RequestSigner, service_of
+
+
+class RequestFailed(RuntimeError):
+    """The endpoint cannot be reached, or answered with an error; the message is the server's."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class EndpointClient:
+    """Sends requests to one endpoint.
+
+    Args:
+        url: The endpoint, with stage and base path.
+        auth: `iam` signs, `none` does not, `auto` signs once the endpoint answers 403 to an unsigned request.
+        region: The region to sign for.
+        headers: Sent with every request.
+        timeout_seconds: How long to wait for an answer.
+    """
+
+    url: str
+    auth: str = "auto"
+    region: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float = 60.0
+    _signer: RequestSigner | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.url = self.url.rstrip("/").removesuffix("/v2")
+        if self.auth == "iam":
+            self._signer = RequestSigner(self.url, service_of(self.url), self.region)
+
+    def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
+        """Send a request and return its answer.
+
+        Args:
+            method: The method.
+            path: The path after the endpoint's URL, beginning with a slash.
+            body: The body.
+            headers: Further headers.
+
+        Raises:
+            RequestFailed: No answer, or an error.
+        """
+        answer = self._send(method, path, body, headers or {})
+        if answer.status == 403 and self.auth != "none":
+            for service in self._services(answer):
+                self._signer = RequestSigner(self.url, service, self.region)
+                answer = self._send(method, path, body, headers or {})
+                if answer.status != 403:
+                    break
+        if answer.status >= 400:
+            raise RequestFailed(f"{answer.status} {http.client.responses.get(answer.status, '')}: {_message(answer)}")
+        return answer
+
+    def _services(self, answer: Answer) -> list[str]:
+        """The services to sign for after a 403. On loopback the host does not tell a function URL from an API."""
+        first = service_of(self.url)
+        if urlsplit(self.url).hostname not in ("127.0.0.1", "localhost"):
+            return [first] if self._signer is None else []
+        return ["lambda", first] if b'"Message"' in answer.body else [first]
+
+    def _send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        url = self.url + path
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise RequestFailed(f"{self.url!r} is not an http or https URL")
+        sent = {"Accept": "application/octet-stream", **headers, **self.headers}
+        if self._signer is not None:
+            sent = self._signer.headers(method, url, body, sent)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.hostname, parts.port, timeout=self.timeout_seconds)
+        try:
+            connection.request(method, parts.path or "/", body=body or None, headers=sent)
+            response = connection.getresponse()
+            lowered = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, lowered, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise RequestFailed(f"{self.url} cannot be reached: {error}") from error
+        finally:
+            connection.close()
+
+
+def _message(answer: Answer) -> str:
+    """What the server says: `error` of the protocol, `message` of API Gateway, or the body."""
+    try:
+        value = json.loads(answer.body)
+    except ValueError:
+        return answer.body.decode(errors="replace").strip()
+    if isinstance(value, dict):
+        for name in ("error", "message", "Message"):
+            if name in value:
+                return str(value[name])
+    return json.dumps(value)

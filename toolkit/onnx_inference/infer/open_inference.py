@@ -1,0 +1,170 @@
+"""Requests and responses of the Open Inference Protocol v2 with its binary tensor data extension."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from onnx_inference.infer import tensors
+from onnx_inference.infer.http_client import Answer, EndpointClient, RequestFailed
+from onnx_inference.infer.inputs import GivenInput
+from onnx_inference.infer.tensors import TensorMismatch, TensorSpec
+
+if TYPE_CHECKING:
+    from onnx_inference.infer.tensors import Array
+
+_HEADER_LENGTH = "Inference-Header-Content-Length"
+#: Above it, tensors go as bytes unless told otherwise: JSON is larger and slower to read.
+_BINARY_ABOVE_BYTES = 16_384
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a model takes and gives."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class OutputTensor:
+    """One tensor of a response."""
+
+    name: str
+    datatype: str
+    array: "Array"
+
+
+@dataclass(frozen=True)
+class InferenceResponse:
+    """A response: the model that answered, and its tensors."""
+
+    model_name: str
+    model_version: str | None
+    outputs: tuple[OutputTensor, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The response as the protocol's JSON would carry it."""
+        outputs = [
+            {"name": o.name, "datatype": o.datatype, "shape": list(o.array.shape), "data": tensors.to_json(o.array)}
+            for o in self.outputs
+        ]
+        return {"model_name": self.model_name, "model_version": self.model_version, "outputs": outputs}
+
+
+class Model:
+    """A model behind an endpoint.
+
+    Args:
+        client: The endpoint.
+        name: The model's name.
+        version: Its version. Default: the one the server chooses.
+    """
+
+    def __init__(self, client: EndpointClient, name: str, version: str | None = None) -> None:
+        self._client = client
+        self._path = f"/v2/models/{quote(name, safe='')}" + (f"/versions/{quote(version, safe='')}" if version else "")
+
+    def metadata(self) -> ModelMetadata:
+        """Ask what the model takes and gives."""
+        answer = self._client.request("GET", self._path, headers={"Accept": "application/json"})
+        value = _object(answer.body)
+        try:
+            return ModelMetadata(str(value["name"]), _specs(value["inputs"]), _specs(value["outputs"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RequestFailed(f"The endpoint answered with no model metadata: {answer.body[:200]!r}") from error
+
+    def infer(
+        self,
+        given: Sequence[GivenInput],
+        *,
+        outputs: Sequence[str] = (),
+        binary: bool | None = None,
+    ) -> InferenceResponse:
+        """Run the model on the given values.
+
+        Args:
+            given: One value for each of the model's inputs.
+            outputs: The outputs to ask for. Default: all.
+            binary: Whether tensors go as bytes. Default: when they are large.
+
+        Raises:
+            TensorMismatch: The values do not fit the model.
+            RequestFailed: The server answered with an error.
+        """
+        metadata = self.metadata()
+        arrays = _match(given, metadata.inputs)
+        wanted = outputs or [spec.name for spec in metadata.outputs]
+        unknown = sorted(set(wanted) - {spec.name for spec in metadata.outputs})
+        if unknown:
+            known = ", ".join(spec.name for spec in metadata.outputs)
+            raise TensorMismatch(f"The model has no output {', '.join(unknown)}. It has: {known}")
+        if binary is None:
+            binary = sum(array.nbytes for _, array in arrays) > _BINARY_ABOVE_BYTES
+        body, headers = _encode(arrays, wanted, binary=binary)
+        answer = self._client.request("POST", f"{self._path}/infer", body, headers)
+        return _decode(answer)
+
+
+def _match(given: Sequence[GivenInput], specs: Sequence[TensorSpec]) -> "list[tuple[TensorSpec, Array]]":
+    values = {item.name: item.value for item in given}
+    takes = ", ".join(f"{spec.name} ({spec.datatype} {list(spec.shape)})" for spec in specs)
+    unknown = sorted(set(values) - {spec.name for spec in specs})
+    missing = sorted({spec.name for spec in specs} - set(values))
+    if unknown:
+        raise TensorMismatch(f"The model has no input {', '.join(unknown)}. It takes: {takes}")
+    if missing:
+        raise TensorMismatch(f"No value was given for {', '.join(missing)}. The model takes: {takes}")
+    return [(spec, tensors.cast(values[spec.name], spec)) for spec in specs]
+
+
+def _encode(
+    arrays: "Sequence[tuple[TensorSpec, Array]]", outputs: Sequence[str], *, binary: bool
+) -> tuple[bytes, dict[str, str]]:
+    inputs: list[dict[str, Any]] = []
+    parts: list[bytes] = []
+    for spec, array in arrays:
+        member: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": list(array.shape)}
+        if binary:
+            parts.append(tensors.to_bytes(array, spec.datatype))
+            member["parameters"] = {"binary_data_size": len(parts[-1])}
+        else:
+            member["data"] = tensors.to_json(array)
+        inputs.append(member)
+    asked = [{"name": name, "parameters": {"binary_data": binary}} for name in outputs]
+    document = json.dumps({"inputs": inputs, "outputs": asked}, separators=(",", ":")).encode()
+    if not binary:
+        return document, {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/octet-stream", _HEADER_LENGTH: str(len(document))}
+    return document + b"".join(parts), headers
+
+
+def _decode(answer: Answer) -> InferenceResponse:
+    length = int(answer.headers.get(_HEADER_LENGTH.lower(), len(answer.body)))
+    value, rest = _object(answer.body[:length]), answer.body[length:]
+    outputs, position = [], 0
+    for member in value.get("outputs", ()):
+        size = (member.get("parameters") or {}).get("binary_data_size")
+        if size is None:
+            array = tensors.from_json(member["data"], member["datatype"], member["shape"])
+        else:
+            array = tensors.from_bytes(rest[position : position + size], member["datatype"], member["shape"])
+            position += size
+        outputs.append(OutputTensor(member["name"], member["datatype"], array))
+    return InferenceResponse(str(value.get("model_name", "")), value.get("model_version"), tuple(outputs))
+
+
+def _specs(members: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(str(m["name"]), str(m["datatype"]), tuple(int(n) for n in m["shape"])) for m in members)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise RequestFailed(f"The endpoint answered with no JSON object: {body[:200]!r}")
+    return value
