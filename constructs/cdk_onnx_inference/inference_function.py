@@ -17,8 +17,12 @@ from .errors import InvalidInferenceConfig, Problem
 from .model_source import ModelSource
 from .processing import Processing
 
-_WORTH_MOVING = 32 * 1024 * 1024
-"""Bytes above which weights should not be in the graph: at 3 ms per MB, copying them costs 0.1 s at each cold start."""
+_WORTH_MOVING = 128 * 1024 * 1024
+"""Bytes of weights in the graph file above which their loading costs some 0.1 s more at each cold start than it need.
+
+Measured with onnxruntime 1.31.1, two threads and the file in the page cache: 400 MB load in 0.70 s out of the graph, and
+in 0.40 s out of a file beside it.
+"""
 
 
 class InferenceFunction(Construct):
@@ -271,8 +275,8 @@ class InferenceFunction(Construct):
             Annotations.of(self).add_warning_v2(
                 _warnings.WEIGHTS_IN_GRAPH,
                 f"The model {model.name!r} keeps {model.weights_in_graph / 1024**2:.0f} MiB of weights in its graph "
-                "file. onnxruntime copies such weights into memory at every cold start; weights in a file of their own "
-                "it can map instead. Save the model so: onnx.save(model, path, save_as_external_data=True, "
+                "file, which onnxruntime reads and copies at every cold start. Out of a file of their own they load in "
+                "about 60 % of the time. Save the model so: onnx.save(model, path, save_as_external_data=True, "
                 "location='model.onnx.data').",
             )
         if processing is not None and processing.unparsed is not None:
