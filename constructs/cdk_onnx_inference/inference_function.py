@@ -20,8 +20,8 @@ from .processing import Processing
 _WORTH_MOVING = 128 * 1024 * 1024
 """Bytes of weights in the graph file above which their loading costs some 0.1 s more at each cold start than it need.
 
-Measured with onnxruntime 1.31.1, two threads and the file in the page cache: 400 MB load in 0.70 s out of the graph, and
-in 0.40 s out of a file beside it.
+Measured with onnxruntime 1.31.1, two cores and the file in the page cache: 400 MB load in 0.70 s out of the graph,
+and in 0.40 s out of a file beside it.
 """
 
 
