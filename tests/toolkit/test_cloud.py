@@ -58,7 +58,9 @@ def test_the_cloud_listens_on_loopback_only(cloud):
     port = int(cloud.endpoint_url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=5):
         pass
-    listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"]
+    listening = [
+        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
+    ]
     addresses = {entry.partition(":")[0] for entry in listening if int(entry.partition(":")[2], 16) == port}
     assert addresses == {"0100007F"}
 

@@ -1,0 +1,323 @@
+"""The twin with an app of a user's own: deployed by both paths, served, updated, destroyed."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from onnx_inference.local import AssemblyError, DeploymentError, IncompleteDeployment, LocalTwin
+from onnx_inference.local.cloud_assembly import CloudAssembly
+from onnx_inference.local.synthesis import CdkApp
+
+STACK = "Twin"
+
+
+def synthesise(directory, output, **context):
+    app = CdkApp(directory)
+    return app.synthesise(
+        output, context=context, account="000000000000", region="us-east-1", environment=dict(os.environ)
+    )
+
+
+@pytest.fixture(scope="module")
+def assembly(twin_app, tmp_path_factory):
+    return synthesise(twin_app, tmp_path_factory.mktemp("one") / "cdk.out").directory
+
+
+@pytest.fixture(scope="module")
+def twin(assembly):
+    with LocalTwin() as twin:
+        twin.deploy(assembly=assembly)
+        yield twin
+
+
+def endpoint(twin, kind):
+    return next(e for e in twin.endpoints() if e.kind == kind)
+
+
+def get(url, headers=None):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=20) as response:
+        return json.load(response)
+
+
+def status(url):
+    try:
+        urllib.request.urlopen(url, timeout=20).close()
+    except urllib.error.HTTPError as error:
+        return error.code
+    return 200
+
+
+def listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def port_of(url):
+    return int(url.split(":")[2].partition("/")[0])
+
+
+def alive(pid):
+    return Path(f"/proc/{pid}").exists()
+
+
+def wait_until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_it_serves_what_the_template_says(twin):
+    kinds = {e.kind: (e.auth, e.functions[0].qualifier) for e in twin.endpoints()}
+    assert kinds == {
+        "HTTP API": ("IAM, none", "live"),
+        "REST API": ("none", "live"),
+        "Function URL": ("IAM", "live"),
+    }
+    assert twin.command_of(endpoint(twin, "HTTP API").functions[0]) == "handlers.proxy"
+
+
+def test_outputs_lead_here(twin):
+    outputs, local = twin.outputs(), twin.outputs(STACK, local=True)
+    assert outputs["RestUrl"].startswith("https://")
+    assert local["RestUrl"] == endpoint(twin, "REST API").url
+    assert local["HttpUrl"] == endpoint(twin, "HTTP API").url
+    assert local["FunctionUrl"] == endpoint(twin, "Function URL").url
+    assert local["QueueUrl"] == outputs["QueueUrl"]
+    api_id = outputs["HttpUrl"].removeprefix("https://").partition(".")[0]
+    assert twin.local_url(f"http://{api_id}.execute-api.localhost:1/v2") == f"{local['HttpUrl']}v2"
+
+
+def test_each_api_reaches_the_alias(twin, sign):
+    rest_api = get(f"{endpoint(twin, 'REST API').url}a/b?x=1")
+    assert rest_api["event"]["path"] == "/a/b"
+    http_api = get(f"{endpoint(twin, 'HTTP API').url}open/door")
+    assert http_api["event"]["pathParameters"] == {"name": "door"}
+    url = endpoint(twin, "Function URL").url
+    function_url = get(url, sign(twin.credentials, "GET", url, service="lambda"))
+    assert function_url["event"]["version"] == "2.0"
+    for answer in (rest_api, http_api, function_url):
+        assert answer["arn"].endswith(":live")
+        assert answer["greeting"] == "one"
+
+
+def test_iam_routes_refuse_the_unsigned_and_take_the_signed(twin, sign):
+    url = f"{endpoint(twin, 'HTTP API').url}v2/models/m"
+    assert status(url) == 403
+    assert get(url, sign(twin.credentials, "GET", url))["event"]["rawPath"] == "/v2/models/m"
+
+
+def test_requests_share_one_environment_and_are_recorded(twin):
+    url = f"{endpoint(twin, 'REST API').url}records"
+    get(url)
+    before = len(twin.invocations())
+    get(url)
+    (record,) = twin.invocations()[before:]
+    assert (record.cold_start, record.status, record.function_version) == (False, "success", "1")
+
+
+def test_boto3_invokes_through_the_same_host(twin):
+    name = endpoint(twin, "HTTP API").function
+    before = len(twin.invocations())
+    answer = twin.client("lambda").invoke(FunctionName=name, Qualifier="live", Payload=b'{"from": "boto3"}')
+    body = json.loads(json.load(answer["Payload"])["body"])
+    assert body["event"] == {"from": "boto3"}
+    assert body["arn"].endswith(f"{name}:live")
+    assert len(twin.invocations()) == before + 1
+    assert json.loads(json.loads(twin.invoke(name, b"{}").payload)["body"])["arn"].endswith(name)
+
+
+def test_event_sources_run_the_function(twin):
+    worker = next(
+        r["PhysicalResourceId"]
+        for r in twin.client("cloudformation").list_stack_resources(StackName=STACK)["StackResourceSummaries"]
+        if r["LogicalResourceId"].startswith("Worker") and r["ResourceType"] == "AWS::Lambda::Function"
+    )
+    twin.client("sqs").send_message(QueueUrl=twin.outputs()["QueueUrl"], MessageBody="job")
+    assert wait_until(lambda: twin.invocations(worker))
+    assert wait_until(lambda: [d for d in twin.metrics("Predict") if d.function_name == worker])
+    assert "one line" in [line.message for line in twin.logs(worker)]
+
+
+def test_what_is_only_recorded_is_named(twin):
+    recorded = {entry.resource_type: entry.reason for entry in twin.recorded_only()}
+    assert recorded["AWS::ApplicationAutoScaling::ScalableTarget"] == "nothing is scaled"
+    assert recorded["AWS::IAM::Role"] == "policies are not enforced"
+    assert "AWS::Lambda::Function" not in recorded
+    assert "AWS::SQS::Queue" not in recorded
+
+
+def test_every_logical_id_was_deployed(twin, monkeypatch):
+    twin.assert_complete(STACK)
+    monkeypatch.setattr(twin._quick, "resources", lambda _: [])
+    with pytest.raises(IncompleteDeployment, match="Function"):
+        twin.assert_complete(STACK)
+    with pytest.raises(KeyError):
+        twin.assert_complete("Other")
+
+
+def test_two_twins_cannot_share_a_process(twin):
+    with pytest.raises(RuntimeError, match="already runs"):
+        LocalTwin().start()
+
+
+def test_an_unknown_stack_is_refused(twin, assembly):
+    with pytest.raises(AssemblyError, match="no stack 'Other'"):
+        twin.deploy(assembly=assembly, stacks=["Other"])
+
+
+def changed_assembly(assembly, target, change):
+    """A copy of the assembly whose template is changed."""
+    shutil.copytree(assembly, target)
+    path = CloudAssembly(target).stacks[0].template_path
+    template = json.loads(path.read_text())
+    change(template)
+    path.write_text(json.dumps(template))
+    return target
+
+
+def test_a_failed_deployment_says_which_resource_and_why(twin, assembly, tmp_path):
+    def break_it(template):
+        properties = {"FunctionName": "nothing", "FunctionVersion": "1", "Name": "live"}
+        template["Resources"]["Bad"] = {
+            "Type": "AWS::Lambda::Alias",
+            "Properties": properties | {"Name": {"Fn::GetAtt": ["Queue4A7E3555", "Nope"]}},
+        }
+
+    with pytest.raises(DeploymentError, match=STACK) as error:
+        twin.update(assembly=changed_assembly(assembly, tmp_path / "bad", break_it))
+    assert "Bad" in str(error.value)
+    assert get(f"{endpoint(twin, 'REST API').url}still")["greeting"] == "one"
+
+
+def test_an_update_is_served_by_the_next_request(twin, twin_app, tmp_path_factory):
+    """The last of this twin's tests but one: it leaves another version behind."""
+    two = synthesise(twin_app, tmp_path_factory.mktemp("two") / "cdk.out", greeting="two")
+    url = endpoint(twin, "REST API").url
+    assert get(url)["greeting"] == "one"
+    twin.update(assembly=two.directory)
+    answer = get(url)
+    assert (endpoint(twin, "REST API").url, answer["greeting"]) == (url, "two")
+    record = twin.invocations()[-1]
+    assert (record.function_version, record.cold_start) == ("2", True)
+    (deployed,) = twin.update()
+    assert deployed.status in ("UPDATE_COMPLETE", "CREATE_COMPLETE")
+    assert get(url)["greeting"] == "two"
+    assert not twin.invocations()[-1].cold_start
+
+
+def test_destroying_leaves_nothing(twin):
+    """The last of this twin's tests."""
+    pids = twin.processes()
+    ports = [port_of(e.url) for e in twin.endpoints()]
+    assert pids
+    assert ports
+    twin.destroy()
+    assert twin.endpoints() == []
+    assert twin.processes() == []
+    assert not any(listening(port) for port in ports)
+    assert not any(alive(pid) for pid in pids)
+    assert [s for s in twin.client("cloudformation").describe_stacks()["Stacks"] if s["StackName"] == STACK] == []
+    assert twin.client("lambda").list_functions()["Functions"] == []
+    twin.stop()
+    cloud_port = port_of(twin.credentials.endpoint_url)
+    assert not listening(cloud_port)
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Runs `onnx-inference local` with its own directory for temporary files; kills what a failed test leaves."""
+    started = []
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+
+    def run(*arguments):
+        path = os.pathsep.join(p for p in sys.path if p)
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "onnx_inference.cli", "local", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "250", "TMPDIR": str(temporary)},
+            process_group=0,
+        )
+        started.append(process)
+        return process
+
+    run.temporary = temporary
+    yield run
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def read_until(process, text):
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    raise AssertionError("".join(lines))
+
+
+def children(pid):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_it_is_stopped_and_leaves_nothing(command, assembly, ending):
+    process = command("--assembly", str(assembly), "--no-auth", STACK)
+    printed = read_until(process, "Ready")
+    assert "--no-auth" in printed
+    assert "ApplicationAutoScaling" in printed
+    assert "export AWS_ENDPOINT_URL=http://127.0.0.1:" in printed
+    assert "handlers.proxy" in printed
+    urls = {
+        line.partition(": ")[0]: line.partition(": ")[2].strip() for line in printed.splitlines() if ": http://" in line
+    }
+    assert get(f"{urls['HTTP API']}anything")["greeting"] == "one"
+    line = read_until(process, "GET /anything 200")
+    assert "cold, init" in line
+    assert "/256 MB" in line
+    workers = children(process.pid)
+    ports = [port_of(url) for url in urls.values()]
+    assert workers
+    os.kill(process.pid, ending)
+    assert process.wait(timeout=20) == 0
+    assert not any(alive(pid) for pid in workers)
+    assert not any(listening(port) for port in ports)
+    assert list(command.temporary.iterdir()) == []
+
+
+def test_the_command_says_what_is_wrong_without_a_stack_trace(command, assembly, tmp_path):
+    process = command("--assembly", str(assembly), "Nothing")
+    assert "no stack 'Nothing'. It has: Twin" in process.stdout.read()
+    assert process.wait(timeout=20) == 1
+    process = command("--app", "a", "--assembly", str(assembly))
+    assert "exclude each other" in process.stdout.read()
+    assert process.wait(timeout=20) == 2
+    process = command("-c", "novalue", "--assembly", str(assembly))
+    assert "not KEY=VALUE" in process.stdout.read()
+    assert process.wait(timeout=20) == 2
+    assert list(command.temporary.iterdir()) == []
