@@ -75,7 +75,7 @@ class AssetStore:
                 imageManifestMediaType=_MANIFEST_TYPE,
                 imageTag=asset.tag,
             )
-        except self._ecr.exceptions.ImageAlreadyExistsException:
+        except (self._ecr.exceptions.ImageAlreadyExistsException, self._ecr.exceptions.ImageTagAlreadyExistsException):
             return
 
     def _ensure_bucket(self, name: str) -> None:
