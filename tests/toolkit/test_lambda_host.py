@@ -197,6 +197,21 @@ def test_idle_environments_expire(make_host, deployed):
     assert wait_until(lambda: not host.environments())
 
 
+def test_provisioned_environments_are_warm_before_the_first_request_and_stay(make_host, deployed):
+    host = make_host(idle_seconds=0.2)
+    arn = deployed.add("f", "handlers.echo")
+    before = deployed.functions["f"]
+    deployed.functions["f"] = DeployedFunction(before.configurations, before.aliases, None, {"live": 2})
+    for _ in range(2):
+        host.provision([arn])
+        assert len(host.environments()) == 2
+    time.sleep(0.6)
+    assert len(host.environments()) == 2
+    value, result = run(host, arn)
+    assert value["environment"]["AWS_LAMBDA_INITIALIZATION_TYPE"] == "provisioned-concurrency"
+    assert not result.record.cold_start
+
+
 def test_weights_of_an_alias_share_out_the_invocations():
     routing = AliasRouting("1", {"2": 0.25})
     assert [routing.choose(lambda point=point: point) for point in (0.0, 0.24, 0.25, 0.99)] == ["2", "2", "1", "1"]

@@ -67,7 +67,11 @@ def port_of(url):
 
 
 def alive(pid):
-    return Path(f"/proc/{pid}").exists()
+    """Whether a process runs; one that ended and was not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def wait_until(condition, seconds=10.0):
@@ -307,6 +311,19 @@ def test_the_command_serves_until_it_is_stopped_and_leaves_nothing(command, asse
     assert process.wait(timeout=20) == 0
     assert not any(alive(pid) for pid in workers)
     assert not any(listening(port) for port in ports)
+    assert list(command.temporary.iterdir()) == []
+
+
+def test_an_interrupted_synthesis_leaves_nothing(command, tmp_path):
+    marker = tmp_path / "started"
+    process = command("--app", f"sleep 300 & touch {marker}; sleep 300")
+    assert wait_until(marker.exists)
+    (shell,) = children(process.pid)
+    inner = children(shell)
+    assert inner
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=20) == 130
+    assert not any(alive(pid) for pid in [shell, *inner])
     assert list(command.temporary.iterdir()) == []
 
 

@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from onnx_inference.local.child_process import run_to_end
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.synthesis import node_executable
 
@@ -61,21 +61,16 @@ class CdkCli:
         command = [self._executable, *arguments, "--ci", "--no-color"]
         if node is not None:
             command = [node, str(Path(self._executable).resolve()), *command[1:]]
-        done = subprocess.run(
+        done = run_to_end(
             command,
-            cwd=self._directory,
-            env={
+            directory=self._directory,
+            environment={
                 **self._environment,
                 **self._credentials.environment(),
                 "CDK_DISABLE_CLI_TELEMETRY": "true",
                 "CI": "1",
                 "NO_COLOR": "1",
             },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
         )
         if done.returncode != 0:
             raise CdkCliError(f"cdk {' '.join(arguments)} failed with exit status {done.returncode}:\n{done.stdout}")

@@ -11,11 +11,30 @@ import click
 from rich.console import Console
 
 from onnx_inference.extras import MissingExtra
-from onnx_inference.local import AssemblyError, CdkCliError, CloudError, DeploymentError, LocalTwin, SynthesisError
+from onnx_inference.local import (
+    AssemblyError,
+    CdkCliError,
+    CloudError,
+    DeploymentError,
+    IncompleteDeployment,
+    LocalTwin,
+    SynthesisError,
+)
 from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION
+from onnx_inference.local.lambda_host.invocation import NotServed
 from onnx_inference.local.report import Report
 
-_FAILURES = (AssemblyError, CdkCliError, CloudError, DeploymentError, MissingExtra, SynthesisError, OSError)
+_FAILURES = (
+    AssemblyError,
+    CdkCliError,
+    CloudError,
+    DeploymentError,
+    IncompleteDeployment,
+    MissingExtra,
+    NotServed,
+    SynthesisError,
+    OSError,
+)
 
 
 @click.command(short_help="Deploy the app to an embedded cloud and serve it here.")

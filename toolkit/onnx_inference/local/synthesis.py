@@ -3,12 +3,12 @@
 import importlib.util
 import json
 import os
-import subprocess
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from onnx_inference.local.child_process import run_to_end
 from onnx_inference.local.cloud_assembly import AssemblyError, CloudAssembly
 
 
@@ -56,11 +56,10 @@ class CdkApp:
                 "Name one with --app, or an assembly with --assembly."
             )
         output.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
+        done = run_to_end(
             self.command,
-            shell=True,
-            cwd=self.directory,
-            env={
+            directory=self.directory,
+            environment={
                 **environment,
                 **_node_environment(environment),
                 "PATH": _path_with_this_python(environment),
@@ -69,14 +68,9 @@ class CdkApp:
                 "CDK_DEFAULT_ACCOUNT": account,
                 "CDK_DEFAULT_REGION": region,
             },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
         )
         if done.returncode != 0:
-            printed = (done.stdout + done.stderr).strip()
-            raise SynthesisError(f"`{self.command}` failed with exit status {done.returncode}:\n{printed}")
+            raise SynthesisError(f"`{self.command}` failed with exit status {done.returncode}:\n{done.stdout.strip()}")
         try:
             return CloudAssembly(output)
         except AssemblyError as error:

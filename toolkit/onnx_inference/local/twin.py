@@ -169,6 +169,7 @@ class LocalTwin:
             DeploymentError: CloudFormation refused a stack or rolled it back.
             CdkCliError: The CDK CLI failed.
             IncompleteDeployment: Something of a template was not deployed.
+            NotServed: The requirements of a processing file could not be installed.
         """
         return self._deploy(
             DeploymentSource(
@@ -228,7 +229,10 @@ class LocalTwin:
             for stack in stacks:
                 self._cloud.record_only(stack.resource_types())
                 for image in stack.image_assets:
-                    self._images.add(ImageAsset(image.tag, image.directory, image.docker_file))
+                    asset = ImageAsset(image.tag, image.directory, image.docker_file)
+                    self._images.add(asset)
+                    # Now, so that no request has to wait for it.
+                    self._images.requirements_path(asset)
             if source.cdk_cli:
                 self._deploy_by_cli(source, assembly, stacks)
             else:
@@ -280,6 +284,7 @@ class LocalTwin:
             ]
         self._gateway.refresh(apis)
         self._host.retain(functions)
+        self._host.provision(functions)
 
     def _all_resources(self, stack_name: str, account: str, region: str) -> list[dict[str, Any]]:
         """The resources of a stack and of those nested in it."""

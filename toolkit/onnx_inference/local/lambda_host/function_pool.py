@@ -26,7 +26,6 @@ class FunctionPool:
         self._limit = limit
         self._idle_seconds = idle_seconds
         self._idle: list[ExecutionEnvironment] = []
-        self._busy: set[int] = set()
         self._all: dict[int, ExecutionEnvironment] = {}
         self._keep = 0
         self._closed = False
@@ -47,13 +46,11 @@ class FunctionPool:
                     while self._idle:
                         environment = self._idle.pop()
                         if environment.alive:
-                            self._busy.add(id(environment))
                             return environment, False
                         dead.append(self._all.pop(id(environment)))
                     if len(self._all) < self._limit:
                         environment = self._create()
                         self._all[id(environment)] = environment
-                        self._busy.add(id(environment))
                         return environment, True
                     self._changed.wait()
         finally:
@@ -63,7 +60,6 @@ class FunctionPool:
     def release(self, environment: ExecutionEnvironment) -> None:
         """Give back an environment that can serve again."""
         with self._changed:
-            self._busy.discard(id(environment))
             if not self._closed and environment.alive:
                 self._idle.append(environment)
                 self._changed.notify()
@@ -74,13 +70,24 @@ class FunctionPool:
         """Give back an environment that cannot serve again; it is stopped."""
         environment.stop()
         with self._changed:
-            self._busy.discard(id(environment))
             self._all.pop(id(environment), None)
             self._changed.notify()
 
-    def keep(self, count: int) -> None:
-        """Keep this many idle environments for ever: provisioned concurrency."""
-        self._keep = count
+    def provision(self, count: int, create: Callable[[], ExecutionEnvironment]) -> list[ExecutionEnvironment]:
+        """Keep this many environments for ever: provisioned concurrency.
+
+        Args:
+            count: How many; at most the pool's limit are kept.
+            create: Makes such an environment.
+
+        Returns:
+            The environments that were missing: the caller initialises them and gives them back.
+        """
+        with self._changed:
+            self._keep = min(count, self._limit)
+            missing = [create() for _ in range(self._keep - len(self._all))]
+            self._all.update({id(environment): environment for environment in missing})
+        return missing
 
     def expire(self) -> None:
         """Stop the environments that were idle for too long."""

@@ -1,6 +1,7 @@
 """The Lambda service's data plane: resolves aliases, counts concurrency, runs invocations, keeps their records."""
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -40,6 +41,8 @@ from onnx_inference.local.lambda_host.invocation import (
 )
 
 _KEPT_RECORDS = 10_000
+#: Provisioned environments may take longer to initialise than those made on demand.
+_PROVISIONED_INIT_SECONDS = 130.0
 _RUNTIME_ENTRY_POINTS = ("python", "awslambdaric", "lambda-entrypoint.sh", "bootstrap")
 
 #: Looks up what is deployed under an ARN at this moment.
@@ -266,6 +269,30 @@ class LambdaHost:
             logs=self._logs,
             initialization_type=initialization_type,
         )
+
+    def provision(self, functions: Iterable[FunctionArn]) -> None:
+        """Start the environments that provisioned concurrency asks for, and wait until they are initialised.
+
+        Args:
+            functions: The functions there are after a deployment.
+        """
+        for arn in functions:
+            deployed = self._lookup(arn)
+            for qualifier, count in {} if deployed is None else deployed.provisioned_concurrency.items():
+                version = None if deployed is None else deployed.version_of(qualifier, lambda: 1.0)
+                configuration = None if deployed is None or version is None else deployed.configuration(version)
+                if configuration is not None and configuration.package_type == "Image":
+                    self._provision(configuration, count)
+
+    def _provision(self, configuration: FunctionConfiguration, count: int) -> None:
+        pool = self._pool(configuration)
+        create = functools.partial(self._create, configuration, "provisioned-concurrency")
+        for environment in pool.provision(count, create):
+            outcome = environment.initialise("provisioned", _PROVISIONED_INIT_SECONDS)
+            if outcome.status == "success":
+                pool.release(environment)
+            else:
+                pool.discard(environment)
 
     def retain(self, functions: Iterable[FunctionArn]) -> None:
         """Retire the environments of every version that is no longer deployed.
