@@ -1,5 +1,6 @@
 """The HTTP server in front of the APIs, by raw sockets and real clients."""
 
+import contextlib
 import http.client
 import socket
 import threading
@@ -92,6 +93,15 @@ def test_bodies_that_do_not_hold(server, head, status):
     assert b"Connection: close" in answer
 
 
+def test_a_client_that_sends_far_too_much_reads_the_answer(server, records):
+    connection = http.client.HTTPConnection(*address(server), timeout=10)
+    with closing(connection):
+        connection.request("POST", "/", body=b"x" * (BODY_LIMIT_BYTES + 5_000_000))
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (413, b"too large")
+    assert [record.status for record in records] == [413]
+
+
 def test_a_header_cannot_begin_another(server):
     server.answer = lambda _: HttpResponse(200, (("x-a", "1\r\nx-injected: 2"),))
     answer = raw(server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -120,7 +130,7 @@ def test_concurrent_clients(server):
 def test_stopping_frees_the_port_and_closes_connections(server):
     waiting = socket.create_connection(address(server), timeout=5)
     server.stop()
-    with closing(waiting):
+    with closing(waiting), contextlib.suppress(ConnectionResetError):
         assert waiting.recv(1) == b""
     with pytest.raises(OSError, match=r"refused"):
         socket.create_connection(address(server), timeout=5)

@@ -15,6 +15,8 @@ BODY_LIMIT_BYTES = 10_485_760
 #: How long a client may be silent within a connection.
 _CLIENT_TIMEOUT_SECONDS = 75
 _LINE_LIMIT = 65_536
+#: How much of a body over the quota is read and thrown away before the answer.
+_DISCARDED_BYTES = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,17 @@ class ApiServer:
 
 
 class _BodyTooLarge(Exception):
-    pass
+    def __init__(self, remaining: int = 0) -> None:
+        self.remaining = remaining
 
 
 class _BadBody(Exception):
     pass
+
+
+_BAD_REQUEST = HttpResponse(
+    HTTPStatus.BAD_REQUEST, (("content-type", "application/json"),), b'{"message":"Bad Request"}'
+)
 
 
 class _Handler(LoopbackHandler):
@@ -129,29 +137,15 @@ class _Handler(LoopbackHandler):
 
     def _serve(self) -> None:
         started, received_at = time.perf_counter(), datetime.now(UTC)
-        path, _, query = self.path.partition("?")
         try:
-            body = self._body()
-        except _BodyTooLarge:
+            response = self.site.answer(self._request())
+        except _BodyTooLarge as error:
+            self._discard(error.remaining)
             self.close_connection = True
-            return self._send(self.site.too_large)
+            response = self.site.too_large
         except _BadBody:
             self.close_connection = True
-            return self._send(
-                HttpResponse(
-                    HTTPStatus.BAD_REQUEST, (("content-type", "application/json"),), b'{"message":"Bad Request"}'
-                )
-            )
-        request = HttpRequest(
-            method=self.command,
-            path=path,
-            query_string=query,
-            headers=tuple((name, str(value)) for name, value in self.headers.items()),
-            body=body,
-            source_ip=str(self.client_address[0]),
-            protocol=self.request_version,
-        )
-        response = self.site.answer(request)
+            response = _BAD_REQUEST
         self._send(response)
         if self.site.on_request is not None:
             duration = (time.perf_counter() - started) * 1000
@@ -160,9 +154,29 @@ class _Handler(LoopbackHandler):
                     self.site.api, self.command, self.path, response.status, duration, received_at, response.invocation
                 )
             )
-        return None
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - named by http.server
+
+    def _request(self) -> HttpRequest:
+        path, _, query = self.path.partition("?")
+        return HttpRequest(
+            method=self.command,
+            path=path,
+            query_string=query,
+            headers=tuple((name, str(value)) for name, value in self.headers.items()),
+            body=self._body(),
+            source_ip=str(self.client_address[0]),
+            protocol=self.request_version,
+        )
+
+    def _discard(self, remaining: int) -> None:
+        """Read what a client still sends: most read no answer before they have sent everything."""
+        remaining = min(remaining, _DISCARDED_BYTES)
+        while remaining > 0:
+            chunk = self.rfile.read(min(remaining, _LINE_LIMIT))
+            if not chunk:
+                return
+            remaining -= len(chunk)
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
@@ -171,7 +185,7 @@ class _Handler(LoopbackHandler):
         if not length.isdigit():
             raise _BadBody
         if int(length) > BODY_LIMIT_BYTES:
-            raise _BodyTooLarge
+            raise _BodyTooLarge(int(length))
         body = self.rfile.read(int(length))
         if len(body) != int(length):
             raise _BadBody
