@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from onnx_inference.cli import main
 from onnx_inference.infer import tensors
+from onnx_inference.infer.signing import RequestSigner
 from onnx_inference.infer.tensors import TensorMismatch, TensorSpec
 from onnx_inference.local.gateway.http_server import ApiServer, HttpResponse
 from onnx_inference.local.gateway.signature_v4 import SignatureRejected, SignatureVerifier
@@ -191,3 +192,13 @@ def test_numbers_outside_a_datatype_are_refused():
     with pytest.raises(TensorMismatch, match="float64 given, the model takes INT64"):
         tensors.cast([1.5], TensorSpec("t", "INT64", (1,)))
     assert tensors.cast([3], TensorSpec("t", "UINT8", (1,))).dtype == np.uint8
+
+
+def test_the_region_may_come_from_the_environment(monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    url = "http://127.0.0.1:8080/v2"
+    headers = RequestSigner(url, "execute-api", None).headers("GET", url, b"", {})
+    assert "/eu-central-1/execute-api/aws4_request" in headers["Authorization"]

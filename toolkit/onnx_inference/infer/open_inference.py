@@ -65,10 +65,16 @@ class Model:
 
     def __init__(self, client: EndpointClient, name: str, version: str | None = None) -> None:
         self._client = client
+        self._metadata: ModelMetadata | None = None
         self._path = f"/v2/models/{quote(name, safe='')}" + (f"/versions/{quote(version, safe='')}" if version else "")
 
     def metadata(self) -> ModelMetadata:
-        """Ask what the model takes and gives."""
+        """What the model takes and gives; asked once."""
+        if self._metadata is None:
+            self._metadata = self._ask()
+        return self._metadata
+
+    def _ask(self) -> ModelMetadata:
         answer = self._client.request("GET", self._path, headers={"Accept": "application/json"})
         value = _object(answer.body)
         try:

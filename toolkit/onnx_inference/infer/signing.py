@@ -1,5 +1,6 @@
 """Signing requests with AWS Signature Version 4, with credentials from where every AWS tool takes them."""
 
+import os
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ class RequestSigner:
     Args:
         url: The endpoint, which names the region when it is on AWS.
         service: `execute-api`, or `lambda` for function URLs.
-        region: The region. Default: that of the URL, then of the AWS configuration.
+        region: The region. Default: that of the URL, then AWS_REGION, then that of the AWS configuration.
 
     Raises:
         MissingExtra: botocore is not installed.
@@ -30,7 +31,9 @@ class RequestSigner:
     def __init__(self, url: str, service: str, region: str | None) -> None:
         session = import_from_extra("botocore.session", "infer").get_session()
         found = _REGION.search(f".{urlsplit(url).netloc}")
-        region = region or (found.group(1) if found else None) or session.get_config_variable("region")
+        # botocore itself does not read AWS_REGION, which most other AWS tools prefer.
+        configured = os.environ.get("AWS_REGION") or session.get_config_variable("region")
+        region = region or (found.group(1) if found else configured)
         credentials = session.get_credentials()
         if credentials is None:
             raise SigningError("The endpoint wants a signed request, and no AWS credentials were found.")
