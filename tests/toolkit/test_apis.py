@@ -295,6 +295,7 @@ def test_a_rest_api_without_binary_types_passes_text(rest_api, function, make_re
         (("*/*",), None, True),
         (("application/octet-stream",), "application/octet-stream", True),
         (("application/octet-stream",), "application/octet-stream;q=1, application/json", True),
+        (("application/octet-stream",), "application/octet-stream, application/json", True),
         (("application/octet-stream",), "application/json, application/octet-stream", False),
         (("application/octet-stream",), None, False),
         ((), "application/octet-stream", False),

@@ -16,6 +16,7 @@ import pytest
 
 from onnx_inference.local import AssemblyError, DeploymentError, IncompleteDeployment, LocalTwin
 from onnx_inference.local.cloud_assembly import CloudAssembly
+from onnx_inference.local.lambda_host.invocation import NotServed
 from onnx_inference.local.synthesis import CdkApp
 
 STACK = "Twin"
@@ -174,6 +175,12 @@ def test_every_logical_id_was_deployed(twin, monkeypatch):
 
 def test_two_twins_cannot_share_a_process(twin):
     with pytest.raises(RuntimeError, match="already runs"):
+        LocalTwin().start()
+
+
+def test_a_machine_that_cannot_run_functions_is_told_so(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(NotServed, match="for Linux only"):
         LocalTwin().start()
 
 

@@ -20,6 +20,7 @@ from onnx_inference.local.deployment import DeployedStack, DeploymentError, Quic
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.gateway.gateway import DeployedApi, Gateway, deployed_apis
 from onnx_inference.local.gateway.http_server import RequestRecord
+from onnx_inference.local.lambda_host.execution_environment import require_runtime_client
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 from onnx_inference.local.lambda_host.function_logs import FunctionLogs, LogLine, MetricDatum
 from onnx_inference.local.lambda_host.host import HostLimits, LambdaHost
@@ -109,7 +110,14 @@ class LocalTwin:
     # -- life ---------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the embedded cloud and the Lambda host."""
+        """Start the embedded cloud and the Lambda host.
+
+        Raises:
+            MissingExtra: The extra `local` is not installed.
+            NotServed: Functions cannot be run on this machine.
+            CloudError: The embedded cloud did not start.
+        """
+        require_runtime_client()
         self._cloud.start()
         self._scratch = Path(tempfile.mkdtemp(prefix="onnx-inference-twin-"))
         self._host = LambdaHost(

@@ -189,12 +189,6 @@ class ExecutionEnvironment:
     # -- the process --------------------------------------------------------------------------------------------
 
     def _spawn(self) -> None:
-        if importlib.util.find_spec(_RUNTIME_MODULE) is None:
-            raise NotServed(
-                "The Lambda runtime interface client is not installed. Install it with: "
-                "pip install 'cdk-onnx-inference[local]' "
-                "(it exists for Linux only; elsewhere run the twin in a container)"
-            )
         with self._life:
             if self._stopped:
                 raise NotServed("The twin is stopping.")
@@ -294,6 +288,20 @@ class ExecutionEnvironment:
             return _error_outcome("out_of_memory", "Runtime.OutOfMemory", message, duration)
         message = prefix + _exit_reason(self._process)
         return _error_outcome("error", "Runtime.ExitError", message, duration)
+
+
+def require_runtime_client() -> None:
+    """Check that functions can be run on this machine.
+
+    Raises:
+        NotServed: The Lambda runtime interface client is not installed.
+    """
+    if importlib.util.find_spec(_RUNTIME_MODULE) is None:
+        raise NotServed(
+            f"The Lambda runtime interface client ({_RUNTIME_MODULE}) is not installed. "
+            "Install it with: pip install 'cdk-onnx-inference[local]'. It exists for Linux only: on another system run "
+            "this command in a Linux container or virtual machine."
+        )
 
 
 def _exit_reason(process: subprocess.Popen[bytes] | None) -> str:
