@@ -7,6 +7,7 @@ Sources: Open Inference Protocol v2 "Tensor Data Types"; Triton "Binary Tensor D
 
 from __future__ import annotations
 
+from itertools import chain
 from math import prod
 from struct import Struct
 from typing import TYPE_CHECKING, Any
@@ -59,9 +60,24 @@ FROM_ONNX = {
 }
 
 _BY_NUMPY_TYPE = {raw.newbyteorder("="): name for name, raw in RAW_TYPES.items() if name != "BF16"}
-# JSON number kinds (numpy's kind letters) that a datatype takes without losing anything but precision.
-_JSON_KINDS = {"BOOL": "b", "FP16": "iuf", "FP32": "iuf", "FP64": "iuf", "BF16": "iuf"}
-_INTEGER_KINDS = "iu"
+# What a datatype takes of JSON without losing anything but precision; the others take integers.
+_FRACTIONS = {int, float}
+_JSON_TYPES: dict[str, set[type]] = {
+    "BOOL": {bool},
+    "FP16": _FRACTIONS,
+    "FP32": _FRACTIONS,
+    "FP64": _FRACTIONS,
+    "BF16": _FRACTIONS,
+    "BYTES": {str},
+}
+_KINDS = {
+    bool: "booleans",
+    int: "integers",
+    float: "fractions",
+    str: "strings",
+    list: "arrays beside values",
+    dict: "objects",
+}
 _LENGTH = Struct("<I")  # each BYTES element is preceded by its length
 
 
@@ -79,69 +95,62 @@ def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Array:
         InvalidInput: the values are not of the datatype, or not as many as the shape holds.
     """
     try:
-        array = _bytes_from_json(name, data) if datatype == "BYTES" else _numbers_from_json(name, datatype, data)
-    except (ValueError, OverflowError, RecursionError) as error:
+        leaves, nesting, kinds = _leaves(data)
+        unexpected = kinds - _JSON_TYPES.get(datatype, {int})
+        if unexpected:
+            got = ", ".join(sorted(_KINDS.get(kind, "null") for kind in unexpected))
+            raise InvalidInput(f"input {name!r}: data holds {got}; {datatype} is expected")
+        array = _strings(leaves) if datatype == "BYTES" else _numbers(name, datatype, leaves)
+    except (ValueError, OverflowError) as error:
         raise InvalidInput(f"input {name!r}: data is not an array of {datatype}: {error}") from None
-    if array.ndim > 1 and array.shape != tuple(shape):
-        raise InvalidInput(f"input {name!r}: data is nested to {list(array.shape)}; its shape says {shape}")
+    if len(nesting) > 1 and nesting != shape:
+        raise InvalidInput(f"input {name!r}: data is nested to {nesting}; its shape says {shape}")
     return _shaped(name, array, shape)
 
 
-def _numbers_from_json(name: str, datatype: str, data: Any) -> Array:
-    values = np.array(data)
-    allowed = _JSON_KINDS.get(datatype, _INTEGER_KINDS)
-    if values.dtype.kind not in allowed and values.size:
-        values = _large_integers(data, values.shape, allowed)
-        if values.dtype.kind not in allowed:
-            raise InvalidInput(f"input {name!r}: data holds {_kind_name(values.dtype.kind)}; {datatype} is expected")
+def _leaves(data: Any) -> tuple[list[Any], list[int], set[type]]:
+    """The values in nested lists, the shape that they are nested to, and their types.
+
+    The types are looked at before numpy sees the values: it would take a few strings among numbers for a reason to
+    make every value a string as long as the longest, which one request can make gigabytes.
+    """
+    level: list[Any] = [data]
+    nesting: list[int] = []
+    while (kinds := set(map(type, level))) == {list}:
+        lengths = set(map(len, level))
+        if len(lengths) > 1:
+            raise ValueError("the nested lists are of different lengths")
+        nesting += lengths
+        level = level[0] if len(level) == 1 else list(chain.from_iterable(level))
+    return level, nesting, kinds
+
+
+def _numbers(name: str, datatype: str, values: list[Any]) -> Array:
     dtype = np.dtype(np.float32) if datatype == "BF16" else RAW_TYPES[datatype]
-    if dtype.kind in _INTEGER_KINDS and values.size:
-        limits = np.iinfo(dtype.name)
-        if int(values.min()) < limits.min or int(values.max()) > limits.max:
-            raise InvalidInput(f"input {name!r}: data holds values outside {datatype} ({limits.min}..{limits.max})")
     if dtype.kind == "f":
         with np.errstate(over="raise"):
             try:
-                return values.astype(dtype)
-            except FloatingPointError:
+                return np.array(values, np.float64).astype(dtype, copy=False)
+            except (FloatingPointError, OverflowError):
                 raise InvalidInput(f"input {name!r}: data holds values too large for {datatype}") from None
-    return values.astype(dtype)
+    if dtype.kind == "b" or not values:
+        return np.array(values, dtype)
+    limits = np.iinfo(dtype.name)
+    try:
+        # An older numpy wraps what is below 0 for uint64, and what is past the limits of any narrower type.
+        wide = np.array(values, np.uint64 if datatype == "UINT64" and min(values) >= 0 else np.int64)
+        fits = limits.min <= int(wide.min()) and int(wide.max()) <= limits.max
+    except OverflowError:
+        fits = False
+    if not fits:
+        raise InvalidInput(f"input {name!r}: data holds values outside {datatype} ({limits.min}..{limits.max})")
+    return wide.astype(dtype, copy=False)
 
 
-def _large_integers(data: Any, shape: tuple[int, ...], allowed: str) -> Array:
-    """Integers that numpy, left to choose, makes fractions or objects of because some need all 64 bits or more."""
-    flat: list[Any] = []
-    _flatten(data, flat)
-    if all(type(value) is int for value in flat):
-        return np.array(flat, np.float64 if "f" in allowed else np.uint64).reshape(shape)
-    return np.array(data)
-
-
-def _kind_name(kind: str) -> str:
-    names = {"b": "booleans", "i": "integers", "u": "integers", "f": "fractions", "U": "strings"}
-    return names.get(kind, "values of mixed kinds, null, or integers past 64 bits")
-
-
-def _bytes_from_json(name: str, data: Any) -> Array:
-    flat: list[Any] = []
-    depth_shape = _flatten(data, flat)
-    for value in flat:
-        if not isinstance(value, str):
-            raise InvalidInput(f"input {name!r}: data holds {value!r:.40}; BYTES takes strings")
-    array = np.empty(len(flat), dtype=object)
-    array[:] = [value.encode("utf-8", "surrogatepass") for value in flat]
-    return array.reshape(depth_shape)
-
-
-def _flatten(data: Any, into: list[Any]) -> tuple[int, ...]:
-    """Appends the leaves of nested lists and returns the shape that they are nested to."""
-    if not isinstance(data, list):
-        into.append(data)
-        return ()
-    shapes = {_flatten(item, into) for item in data}
-    if len(shapes) > 1:
-        raise ValueError("the nested lists are of different lengths")
-    return (len(data), *(shapes.pop() if shapes else ()))
+def _strings(values: list[str]) -> Array:
+    array = np.empty(len(values), dtype=object)
+    array[:] = [value.encode("utf-8", "surrogatepass") for value in values]
+    return array
 
 
 def from_raw(name: str, datatype: str, shape: list[int], body: bytes, offset: int, size: int) -> Array:

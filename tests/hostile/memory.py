@@ -1,0 +1,20 @@
+"""A lid on this process's memory, so that a request which would take gigabytes fails instead of taking them."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def at_most_more_memory(size: int) -> Iterator[None]:
+    """Lets the process map `size` more bytes than it has; past that, an allocation is a MemoryError."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
