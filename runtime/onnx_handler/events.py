@@ -64,13 +64,19 @@ def read(event: Any) -> Request:
         headers = _joined_headers(event)
     if not isinstance(method, str) or not isinstance(path, str) or not isinstance(headers, dict):
         raise _not_http(event)
+    for name, value in headers.items():
+        if not isinstance(value, str):
+            raise InvalidInput(f"the event's header {name!r:.80} is a {type(value).__name__}; a string is expected")
     return Request(method, path, headers, _body(event))
 
 
 def _joined_headers(event: dict[str, Any]) -> dict[str, str]:
     many = event.get("multiValueHeaders")
     if isinstance(many, dict):
-        return {name.lower(): ",".join(values) for name, values in many.items() if isinstance(values, list)}
+        try:
+            return {name.lower(): ",".join(values) for name, values in many.items() if isinstance(values, list)}
+        except TypeError as error:
+            raise InvalidInput(f"the event's multiValueHeaders hold what is no string: {error}") from None
     headers = event.get("headers")
     return {name.lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
 
@@ -81,12 +87,18 @@ def _body(event: dict[str, Any]) -> bytes:
         return b""
     if not isinstance(body, str):
         raise InvalidInput(f"the event's body is a {type(body).__name__}; a string is expected")
-    if not event.get("isBase64Encoded"):
-        return body.encode()
+    encoded = event.get("isBase64Encoded")
+    if encoded is True:
+        try:
+            return a2b_base64(body, strict_mode=True)
+        except (Base64Error, ValueError) as error:
+            raise InvalidInput(f"the event says that its body is base64, but it is not: {error}") from None
+    if encoded not in (False, None):
+        raise InvalidInput(f"the event's isBase64Encoded is {encoded!r:.40}; true or false is expected")
     try:
-        return a2b_base64(body)
-    except (Base64Error, ValueError) as error:
-        raise InvalidInput(f"the event says that its body is base64, but it is not: {error}") from None
+        return body.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"the event's body is not Unicode text: {error}") from None
 
 
 def _not_http(event: Any) -> InvalidInput:
