@@ -1,0 +1,112 @@
+"""The report of a run, as Markdown for people and JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .rounds import Figure, Result
+
+EXPLANATION = (
+    "Each value is the median over the rounds of one run, in which everybody took turns. *Middle half* is what half of "
+    "the rounds lay between; *95 %* is what the true median lies between with that confidence, and a goal is met or "
+    "missed where all of it is on one side. A ratio below 1 is in favour of this project. How to read the rest: "
+    "[benchmarks/README.md](../README.md)."
+)
+
+
+def markdown(results: Sequence[Result], date: str, machine: Mapping[str, str]) -> str:
+    """The report, its first table the figures of all results."""
+    lines = [
+        f"# Benchmarks, {date}",
+        "",
+        "![The figures as bars](latest.svg)",
+        "",
+        EXPLANATION,
+        "",
+        *_table(
+            ("what", "baseline", "value", "middle half", "95 %", "rounds", "goal", ""),
+            [_row(figure) for result in results for figure in result.figures],
+        ),
+    ]
+    for result in results:
+        lines += [
+            "",
+            f"## {result.title}",
+            "",
+            *_table(
+                ("who", f"median, {result.unit}", "middle half"),
+                [_sample_row(name, values) for name, values in result.samples.items()],
+            ),
+        ]
+        for table in result.tables:
+            lines += ["", f"{table.title}:", "", *_table(table.columns, table.rows)]
+    lines += ["", "## The machine", "", *_table(("", ""), list(machine.items())), ""]
+    return "\n".join(lines)
+
+
+def document(results: Sequence[Result], date: str, machine: Mapping[str, str]) -> dict[str, Any]:
+    """Everything, each round's samples included."""
+    return {
+        "date": date,
+        "machine": dict(machine),
+        "results": [
+            {
+                "name": result.name,
+                "title": result.title,
+                "unit": result.unit,
+                "figures": [
+                    {
+                        "what": figure.what,
+                        "baseline": figure.baseline,
+                        "unit": figure.unit.strip(),
+                        "median": round(figure.median, 4),
+                        "quartiles": [round(value, 4) for value in figure.quartiles],
+                        "interval": [round(value, 4) for value in figure.interval],
+                        "goal": figure.goal,
+                        "verdict": figure.verdict,
+                    }
+                    for figure in result.figures
+                ],
+                "tables": [
+                    {"title": table.title, "columns": table.columns, "rows": table.rows} for table in result.tables
+                ],
+                "samples": {name: [round(value, 2) for value in values] for name, values in result.samples.items()},
+            }
+            for result in results
+        ],
+    }
+
+
+def shown(value: float, unit: str) -> str:
+    """A value with as many digits as it deserves."""
+    return f"{value:.1f}{unit}" if unit else f"{value:.3f}"
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    (first, third), (low, high) = figure.quartiles, figure.interval
+    unit = figure.unit
+    return (
+        figure.what,
+        figure.baseline,
+        f"**{shown(figure.median, unit)}**",
+        f"{shown(first, '') if not unit else f'{first:.1f}'} to {shown(third, unit)}",
+        f"{shown(low, '') if not unit else f'{low:.1f}'} to {shown(high, unit)}",
+        str(len(figure.values)),
+        "" if figure.goal is None else f"≤ {figure.goal:g}{unit}",
+        figure.verdict,
+    )
+
+
+def _sample_row(name: str, values: list[float]) -> tuple[str, ...]:
+    sample = Figure(name, "", values)
+    first, third = sample.quartiles
+    return name, f"{sample.median:.1f}", f"{first:.1f} to {third:.1f}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        "| " + " | ".join(columns) + " |",
+        "|" + "---|" * len(columns),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
