@@ -26,6 +26,9 @@ ROUTES: tuple[tuple[str, str], ...] = (
     ("POST", "/v2/models/{model}/versions/{version}/infer"),
 )
 _TEMPLATES = tuple((method, template.split("/")[2:]) for method, template in ROUTES)
+_MOST_PARTS = 1 + max(len(template) for _, template in _TEMPLATES)
+# No source of events carries a longer one, and each is remembered with its answer.
+LONGEST_PATH = 16 * 1024
 
 
 class Match(NamedTuple):
@@ -44,7 +47,9 @@ def match(method: str, path: str) -> Match:
         NotFound: no route has this path.
         MethodNotAllowed: one has, under another method.
     """
-    parts = path.rstrip("/").split("/")
+    if len(path) > LONGEST_PATH:
+        raise NotFound(f"the path has {len(path)} characters; at most {LONGEST_PATH} are allowed")
+    parts = path.rstrip("/").rsplit("/", _MOST_PARTS)  # what stands ahead of them stays in one piece
     allowed = []
     for start in [index + 1 for index, part in enumerate(parts) if part == "v2"]:
         rest = parts[start:]
