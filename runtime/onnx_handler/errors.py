@@ -1,10 +1,21 @@
 """What can go wrong while serving, each with the HTTP status that the client sees."""
 
+from __future__ import annotations
+
+# Messages quote what the client sent, names of any length among it; both the answer and the log have to carry them.
+LONGEST_MESSAGE = 2000
+
 
 class InferenceError(Exception):
     """Base of every error that has a status of its own; its text is the `error` of the answer."""
 
     status = 500
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        if len(message) <= LONGEST_MESSAGE:
+            return message
+        return f"{message[:LONGEST_MESSAGE]}... ({len(message)} characters)"
 
 
 class InvalidInput(InferenceError):

@@ -49,12 +49,12 @@ class Room:
             answer = write(event, response)
         except InferenceError as problem:
             if problem.status >= 500:
-                _log.error("%s", problem, exc_info=problem.__cause__)
+                _record(logging.ERROR, str(problem), problem.__cause__)
             else:  # the client's mistake: the text says all, and a stack trace for each would only cost
-                _log.warning("%s", problem)
+                _record(logging.WARNING, str(problem))
             answer = write(event, _error_response(problem))
         except Exception as problem:
-            _log.exception("unexpected %s", type(problem).__name__)
+            _record(logging.ERROR, f"unexpected {type(problem).__name__}", problem)
             answer = write(event, error(500, f"unexpected {type(problem).__name__}; the function's log has more"))
         if self._metrics is not None and phases:
             request_id = getattr(context, "aws_request_id", "")
@@ -68,6 +68,16 @@ def _error_response(problem: InferenceError) -> Response:
     if isinstance(problem, MethodNotAllowed):
         response.headers["Allow"] = problem.allow
     return response
+
+
+def _record(level: int, message: str, cause: BaseException | None = None) -> None:
+    try:
+        _log.log(level, "%s", message, exc_info=cause)
+    except UnicodeEncodeError:  # half a surrogate pair, quoted from the client: Lambda's own log handler lets it out
+        from traceback import format_exception
+
+        trace = "".join(format_exception(cause)) if cause is not None else ""
+        _log.log(level, "%s", ascii(f"{message}\n{trace}"))
 
 
 def _unless_known(cause: Exception) -> bool:

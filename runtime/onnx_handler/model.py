@@ -109,7 +109,7 @@ class Model:
             unknown, missing = sorted(feeds.keys() - specs.keys()), sorted(specs.keys() - feeds.keys())
             raise InvalidInput(
                 "; ".join(
-                    [f"input {name!r} is not one of the model's: {sorted(specs)}" for name in unknown]
+                    [f"input {name!r} is not one of the model's: {sorted(specs)}" for name in unknown[:3]]
                     + [f"input {name!r} is missing" for name in missing]
                 )
             )

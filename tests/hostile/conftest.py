@@ -10,6 +10,7 @@ import pytest
 
 from onnx_handler.http import Room
 from tests.runtime.conftest import CONTEXT, Served
+from tests.runtime.conftest import serve as serve  # the fixture
 from tests.support import events, models
 
 # Every refusal names the problem; none of these says anything to a client.
