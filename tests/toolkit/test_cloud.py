@@ -35,12 +35,15 @@ def test_the_pinned_version_is_the_one_these_internals_were_read_in():
 
 
 def test_the_internals_that_the_adapter_touches():
-    from ministack.services import lambda_svc
+    from ministack.services import ecr, lambda_svc
     from ministack.services.cloudformation import provisioners
 
     assert list(inspect.signature(lambda_svc._execute_function_docker).parameters) == ["func", "event", "request_id"]
     assert list(inspect.signature(lambda_svc._throttle_response).parameters)[:2] == ["reason_code", "msg"]
     assert list(inspect.signature(lambda_svc._functions.get_scoped).parameters)[:3] == ["account_id", "region", "key"]
+    assert list(inspect.signature(ecr._describe_images).parameters) == ["data"]
+    assert list(inspect.signature(ecr._find_image).parameters) == ["repo_name", "image_id"]
+    assert list(inspect.signature(ecr.error_response_json).parameters)[:3] == ["code", "message", "status"]
     assert inspect.signature(ministack_app._docker_socket_present).parameters == {}
     assert inspect.signature(ministack_app._reset_all_state).parameters == {}
     assert inspect.iscoroutinefunction(ministack_app.app)
@@ -52,6 +55,17 @@ def test_the_internals_that_the_adapter_touches():
         "props",
         "stack_name",
     ]
+
+
+def test_a_missing_image_is_an_error_as_on_aws(cloud):
+    ecr = cloud.client("ecr")
+    ecr.create_repository(repositoryName="models")
+    with pytest.raises(ecr.exceptions.ImageNotFoundException, match="digits"):
+        ecr.describe_images(repositoryName="models", imageIds=[{"imageTag": "digits"}])
+    ecr.put_image(repositoryName="models", imageManifest="{}", imageTag="digits")
+    assert len(ecr.describe_images(repositoryName="models", imageIds=[{"imageTag": "digits"}])["imageDetails"]) == 1
+    with pytest.raises(ecr.exceptions.RepositoryNotFoundException):
+        ecr.describe_images(repositoryName="none", imageIds=[{"imageTag": "digits"}])
 
 
 def test_the_cloud_listens_on_loopback_only(cloud):

@@ -100,6 +100,8 @@ class EmbeddedCloud:
             logging.getLogger("ministack").setLevel(logging.WARNING)
             self._replace(self._lambda, "_execute_function_docker", self._execute_image)
             self._replace(self._app, "_docker_socket_present", lambda: False)
+            self._ecr = _ministack("services.ecr")
+            self._replace(self._ecr, "_describe_images", self._describe_images(self._ecr._describe_images))
             self.record_only(RECORDED_ONLY_TYPES)
             self._serve()
         except BaseException:
@@ -188,6 +190,22 @@ class EmbeddedCloud:
         if result.function_error is not None:
             answer["function_error"] = result.function_error
         return answer
+
+    def _describe_images(self, describe: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+        """ECR's DescribeImages with the error for an image that is missing.
+
+        MiniStack answers with an empty list instead, and the CDK CLI then takes every image to be there already.
+        """
+
+        def describe_images(request: dict[str, Any]) -> Any:
+            name = request.get("repositoryName", "")
+            for image in request.get("imageIds") or () if name in self._ecr._repositories else ():
+                if not self._ecr._find_image(name, image):
+                    message = f"The image with imageId {json.dumps(image)} does not exist in the repository {name!r}"
+                    return self._ecr.error_response_json("ImageNotFoundException", message, 400)
+            return describe(request)
+
+        return describe_images
 
     # -- serving ------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.lambda_host.container_engine import ContainerEngine
 from onnx_inference.local.lambda_host.execution_environment import (
     INIT_PHASE_SECONDS,
     ExecutionEnvironment,
@@ -77,6 +78,7 @@ class LambdaHost:
         run_zip: Runs a function that is not an image.
         limits: What the host allows itself.
         on_record: Called with the record of each invocation.
+        container_engine: Runs images in containers, instead of their staged directories in processes.
     """
 
     def __init__(
@@ -89,8 +91,10 @@ class LambdaHost:
         run_zip: Callable[[FunctionArn, bytes], InvocationResult] | None = None,
         limits: HostLimits | None = None,
         on_record: Callable[[InvocationRecord], None] | None = None,
+        container_engine: ContainerEngine | None = None,
     ) -> None:
         self._lookup = lookup
+        self._container_engine = container_engine
         self._credentials = credentials
         self._images = images
         self._logs = logs
@@ -255,7 +259,7 @@ class LambdaHost:
         self, configuration: FunctionConfiguration, initialization_type: str = "on-demand"
     ) -> ExecutionEnvironment:
         asset = self._images.find(configuration.image_uri)
-        requirements = self._images.requirements_path(asset)
+        requirements = None if self._container_engine else self._images.requirements_path(asset)
         return ExecutionEnvironment(
             configuration=configuration,
             command=_handler_command(configuration, asset.default_command()),
@@ -268,6 +272,7 @@ class LambdaHost:
             credentials=self._credentials(configuration.arn.account, configuration.arn.region),
             logs=self._logs,
             initialization_type=initialization_type,
+            container_engine=self._container_engine,
         )
 
     def provision(self, functions: Iterable[FunctionArn]) -> None:
