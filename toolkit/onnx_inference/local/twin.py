@@ -138,6 +138,7 @@ class LocalTwin:
             run_zip=self._run_zip,
             limits=self._limits,
             container_engine=self._container_engine,
+            access_point=self._cloud.access_point,
         )
         self._gateway = Gateway(
             self._cloud,

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.container_engine import ContainerEngine
+from onnx_inference.local.lambda_host.file_systems import FileSystems
 from onnx_inference.local.lambda_host.function_configuration import FunctionConfiguration
 from onnx_inference.local.lambda_host.function_logs import FunctionLogs
 from onnx_inference.local.lambda_host.invocation import PAYLOAD_LIMIT_BYTES, NotServed
@@ -74,6 +75,7 @@ class ExecutionEnvironment:
         logs: Where its output goes.
         initialization_type: AWS_LAMBDA_INITIALIZATION_TYPE.
         container_engine: Runs the function's image in a container, instead of its staged directory in a process.
+        file_systems: The directories behind the function's mounts.
     """
 
     configuration: FunctionConfiguration
@@ -83,6 +85,7 @@ class ExecutionEnvironment:
     logs: FunctionLogs
     initialization_type: str = "on-demand"
     container_engine: ContainerEngine | None = None
+    file_systems: FileSystems | None = None
     log_stream: str = field(init=False)
     last_used: float = field(init=False, default_factory=time.monotonic)
     _api: RuntimeApi | None = field(init=False, default=None)
@@ -220,7 +223,14 @@ class ExecutionEnvironment:
     def _process_command(self, runtime_api: str) -> tuple[list[str], dict[str, str]]:
         """What to start, and in which environment."""
         if self.container_engine is None:
-            return [sys.executable, "-m", _RUNTIME_MODULE, *self.command], self._environment(runtime_api)
+            command = [sys.executable, "-m", _RUNTIME_MODULE, *self.command]
+            if self.file_systems is not None:
+                command = self.file_systems.mounted(command, self.configuration.mounts)
+            return command, self._environment(runtime_api)
+        if self.configuration.mounts:
+            raise NotServed(
+                f"{self.configuration.name} has a file system, which the twin does not mount in containers."
+            )
         command = self.container_engine.run(
             self._container_name,
             self.configuration.image_uri or "",

@@ -23,6 +23,7 @@ from onnx_inference.local.lambda_host.execution_environment import (
     Outcome,
     Workspace,
 )
+from onnx_inference.local.lambda_host.file_systems import AccessPointLookup, FileSystems
 from onnx_inference.local.lambda_host.function_configuration import (
     DeployedFunction,
     FunctionArn,
@@ -79,6 +80,7 @@ class LambdaHost:
         limits: What the host allows itself.
         on_record: Called with the record of each invocation.
         container_engine: Runs images in containers, instead of their staged directories in processes.
+        access_point: Tells where an access point leads. Default: functions have no file systems.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class LambdaHost:
         limits: HostLimits | None = None,
         on_record: Callable[[InvocationRecord], None] | None = None,
         container_engine: ContainerEngine | None = None,
+        access_point: AccessPointLookup | None = None,
     ) -> None:
         self._lookup = lookup
         self._container_engine = container_engine
@@ -106,6 +109,7 @@ class LambdaHost:
         self._records: deque[InvocationRecord] = deque(maxlen=_KEPT_RECORDS)
         self._lock = threading.Lock()
         self._scratch = Path(tempfile.mkdtemp(prefix="onnx-inference-lambda-"))
+        self._file_systems = FileSystems(self._scratch / "file-systems", access_point) if access_point else None
         self._closing = threading.Event()
         self._janitor = threading.Thread(target=self._expire_idle, name="lambda-idle-expiry", daemon=True)
         self._janitor.start()
@@ -273,6 +277,7 @@ class LambdaHost:
             logs=self._logs,
             initialization_type=initialization_type,
             container_engine=self._container_engine,
+            file_systems=self._file_systems,
         )
 
     def provision(self, functions: Iterable[FunctionArn]) -> None:
