@@ -7,6 +7,9 @@ the cause, and so does every inference.
 
 from __future__ import annotations
 
+from . import prefetch  # noqa: F401 - begins to bring the model, in the time that the imports below take
+
+# isort: split
 import logging
 from typing import Any
 
