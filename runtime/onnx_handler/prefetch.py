@@ -28,7 +28,7 @@ def start(environment: Mapping[str, str]) -> None:
         if "MODEL_OBJECTS" in environment or '"objects"' in environment.get("MODELS", ""):
             from .download_ahead import start as start_download
 
-            start_download()
+            start_download(environment)
         read_ahead(list(_files(environment)), _most(environment))
     except Exception:  # an optimisation must not be what fails
         pass
@@ -60,10 +60,11 @@ def _files(environment: Mapping[str, str]) -> Iterator[tuple[str, int]]:
         paths = [model.get("path") for model in json.loads(environment["MODELS"])]
     for path in paths:
         if path:
-            yield from _files_of(os.path.join(root, path))  # noqa: PTH118 - pathlib is not worth its import here
+            yield from files_of(os.path.join(root, path))  # noqa: PTH118 - pathlib is not worth its import here
 
 
-def _files_of(path: str) -> Iterator[tuple[str, int]]:
+def files_of(path: str) -> Iterator[tuple[str, int]]:
+    """The files of one model, a package directory or an .onnx file, with their sizes."""
     if path.endswith(".onnx"):  # what else lies there may be other models
         for name in (path, f"{path}.data", f"{path[:-5]}.data"):
             if os.path.isfile(name):  # noqa: PTH113
