@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from threading import Lock
+from time import time_ns
 
 from .download import JOURNAL, DiskFull, WrongContent, download, mismatches
 from .errors import ModelUnusable
@@ -90,7 +91,8 @@ class Store:
     def _use(self, key: str) -> None:
         file = os.open(f"{self._directory}/{key}/{VERIFIED}", os.O_RDWR | os.O_CLOEXEC)
         flock(file, LOCK_SH)
-        os.utime(file)  # when it was last used, for eviction
+        now = time_ns()  # not the kernel's, which moves in steps of milliseconds
+        os.utime(file, ns=(now, now))  # when it was last used, for eviction
         with self._lock:
             first = self._in_use.setdefault(key, file)
         if first != file:
@@ -100,10 +102,9 @@ class Store:
 
     def _download(self, key: str, parts: tuple[Part, ...]) -> None:
         partial = f"{self._directory}/.{key}.partial"
+        resumed = os.path.isdir(partial)  # noqa: PTH112
         self._make_room(key, parts)
         while True:
-            resumed = os.path.isdir(partial)  # noqa: PTH112
-            os.makedirs(partial, _MODE, exist_ok=True)  # noqa: PTH103
             try:
                 download(parts, partial, resume=True, allocate=True)
             except DiskFull:
@@ -116,7 +117,9 @@ class Store:
                 _discard(partial)
                 if not resumed:
                     raise
-                continue  # what was resumed may have been damaged, and not by S3
+                resumed = False  # it may have been damaged, and not by S3
+                _reserve(partial, size_of(parts))
+                continue
             break
         for name in (JOURNAL, _RESERVED):
             os.unlink(f"{partial}/{name}")  # noqa: PTH108
@@ -142,11 +145,7 @@ class Store:
                             f"the model is {needed / 1e6:.0f} MB, which do not fit beside the models in use within the "
                             f"{self._budget / 1e6:.0f} MB of MODEL_CACHE_SIZE: give the function more ephemeral storage"
                         )
-            partial = f"{self._directory}/.{key}.partial"
-            os.makedirs(partial, _MODE, exist_ok=True)  # noqa: PTH103
-            reservation = os.open(f"{partial}/{_RESERVED}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.write(reservation, str(needed).encode())
-            os.close(reservation)
+            _reserve(f"{self._directory}/.{key}.partial", needed)
 
     def _used(self, own: str) -> int:
         """Bytes of every other model, and of those that are being downloaded."""
@@ -306,6 +305,14 @@ def _size(directory: str) -> int:
                 with suppress(OSError):
                     total += os.stat(f"{place}/{name}").st_size  # noqa: PTH116
     return total
+
+
+def _reserve(directory: str, size: int) -> None:
+    """Makes the directory of a download, and notes how large it will be."""
+    os.makedirs(directory, _MODE, exist_ok=True)  # noqa: PTH103
+    file = os.open(f"{directory}/{_RESERVED}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    os.write(file, str(size).encode())
+    os.close(file)
 
 
 def _reserved(directory: str) -> int:
