@@ -11,10 +11,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from threading import active_count
 
 
 def start(environment: Mapping[str, str]) -> None:
-    """Begins, and returns at once."""
+    """Begins, and returns at once.
+
+    In a process of several threads it does nothing: a fork would find the locks that they hold held for ever.
+    """
+    if active_count() > 1:
+        return
     child = os.fork()
     if child == 0:
         # By a second fork it is nobody's child: whose request it is must not find a process that it has not started.

@@ -1,4 +1,4 @@
-"""Processes killed in the middle of a download, or of a publication: what is there afterwards is whole, or not there."""
+"""Processes killed in the middle of a download, or a publication: what is there afterwards is whole, or not there."""
 
 from __future__ import annotations
 
