@@ -50,7 +50,7 @@ class Room:
         except Exception as problem:
             _record(logging.ERROR, f"unexpected {type(problem).__name__}", problem)
             answer = write(event, error(500, f"unexpected {type(problem).__name__}; the function's log has more"))
-        if phases and phases.metrics is not None:
+        if phases:
             request_id = getattr(context, "aws_request_id", "")
             phases.metrics.inferred(request_id, answer["statusCode"], self._cold, phases)
         self._cold = False

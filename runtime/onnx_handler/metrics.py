@@ -14,9 +14,11 @@ from .settings import Settings
 
 
 class Phases(dict[str, float]):
-    """Milliseconds by phase of one inference, and the metrics of the model that it is one of."""
+    """Milliseconds by phase of one inference, and, once there are any, the metrics of the model that it is one of."""
 
-    metrics: Metrics | None = None
+    __slots__ = ("metrics",)
+
+    metrics: Metrics
 
 
 class Metrics:

@@ -36,7 +36,7 @@ class Served:
         model: the model; None when it is not in memory.
         cause: why it could not be loaded, in words; empty when it could, or nobody has tried.
         used: when it was used last, on a clock of the caller's.
-        metrics: its metrics; None when the environment is too wrong to have any.
+        metrics: its metrics; there are none when the environment is too wrong for a model.
     """
 
     __slots__ = ("cause", "metrics", "model", "name", "proven", "retry_at", "settings", "size", "used", "version")
@@ -45,7 +45,8 @@ class Served:
         self.name = name
         self.version = version
         self.settings = settings
-        self.metrics = Metrics(settings) if settings is not None else None
+        if settings is not None:
+            self.metrics = Metrics(settings)
         self.model: Model | None = None
         self.cause = cause
         self.retry_at = float("inf")
@@ -89,10 +90,10 @@ class Repository:
         Raises:
             NotFound: there is none.
         """
-        served = self._found.get((name, version))
-        if served is None:
-            raise self._not_found(name, version)
-        return served
+        try:
+            return self._found[name, version]
+        except KeyError:
+            raise self._not_found(name, version) from None
 
     def _not_found(self, name: str, version: str | None) -> NotFound:
         versions = [served.version for served in self._all if served.name == name]
@@ -173,8 +174,7 @@ class Repository:
         if self._several:
             served.size = max(served.size, _resident() - before)
         served.model, served.proven, served.used = model, True, perf_counter_ns()
-        if served.metrics is not None:
-            served.metrics.loaded(model.load_time, fetch)
+        served.metrics.loaded(model.load_time, fetch)
 
     def _obtain(self, settings: Settings) -> str:
         from .download import DiskFull
