@@ -20,7 +20,7 @@ LEAST_TUNED = "least_tuned"  # the same code as LEAST
 TITLES = {
     OURS: "onnx_handler",
     LEAST: "least handler",
-    LEAST_TUNED: "least handler, one OpenBLAS thread as ours",
+    LEAST_TUNED: "least handler, one BLAS thread",
     PLAIN: "plain handler, boto3 clients",
     FASTAPI: "FastAPI + Mangum",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def described() -> dict[str, str]:
         "memory": f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) / 2**20:.0f} GiB",
         "load before the run": f"{os.getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.machine()}",
-        "Python": platform.python_version(),
+        "Python": f"{platform.python_version()}, {_build()}",
         **{package: _version(package) for package in PACKAGES},
     }
 
@@ -29,6 +30,13 @@ def _field(file: str, name: str) -> str:
         if key.strip() == name:
             return value.strip()
     return "0"
+
+
+def _build() -> str:
+    """An interpreter built without its optimisations takes longer over every line of Python."""
+    if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
+        return "profile-optimised"
+    return "not profile-optimised"
 
 
 def _version(package: str) -> str:

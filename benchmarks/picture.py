@@ -75,5 +75,5 @@ def _text(
 ) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:g}" font-size="{size}" font-weight="{weight}" fill="{fill}" '
-        f'text-anchor="{anchor}">{escape(text)}</text>'
+        f'text-anchor="{anchor}" paint-order="stroke" stroke="{PAPER}" stroke-width="4">{escape(text)}</text>'
     )

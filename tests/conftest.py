@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 OLDEST_NODE = 22  # the oldest that jsii supports; older ones print a banner to stderr
 
 
@@ -29,3 +31,7 @@ def _node_of_the_wheel() -> str | None:
 os.environ.setdefault("CDK_VALIDATION", "false")
 if "JSII_NODE" not in os.environ and (found := _node_of_the_wheel()):
     os.environ["JSII_NODE"] = found
+
+# A loaded machine is slow, and that is no finding.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")

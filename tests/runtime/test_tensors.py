@@ -60,6 +60,14 @@ def test_raw_round_trip_at_any_offset(typed: tuple[str, Any], offset: int) -> No
     assert back.flags.aligned
 
 
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64", "INT64"])
+def test_numbers_lie_where_onnxruntime_always_rounds_alike(datatype: str) -> None:
+    raw = bytes(RAW_TYPES[datatype].itemsize * 100)
+    for offset in range(33):
+        array = from_raw("x", datatype, [100], b"x" * offset + raw, offset, len(raw))
+        assert array.ctypes.data % 16 == 0
+
+
 @given(arrays())
 def test_json_round_trip(typed: tuple[str, Any]) -> None:
     datatype, array = typed

@@ -35,23 +35,73 @@ def test_the_pinned_version_is_the_one_these_internals_were_read_in():
 
 
 def test_the_internals_that_the_adapter_touches():
-    from ministack.services import lambda_svc
+    from ministack.services import ecr, lambda_svc
     from ministack.services.cloudformation import provisioners
 
     assert list(inspect.signature(lambda_svc._execute_function_docker).parameters) == ["func", "event", "request_id"]
     assert list(inspect.signature(lambda_svc._throttle_response).parameters)[:2] == ["reason_code", "msg"]
     assert list(inspect.signature(lambda_svc._functions.get_scoped).parameters)[:3] == ["account_id", "region", "key"]
+    assert list(inspect.signature(ecr._describe_images).parameters) == ["data"]
+    assert list(inspect.signature(ecr._find_image).parameters) == ["repo_name", "image_id"]
+    assert list(inspect.signature(ecr.error_response_json).parameters)[:3] == ["code", "message", "status"]
     assert inspect.signature(ministack_app._docker_socket_present).parameters == {}
     assert inspect.signature(ministack_app._reset_all_state).parameters == {}
     assert inspect.iscoroutinefunction(ministack_app.app)
     handlers = provisioners._RESOURCE_HANDLERS
     # Still unknown there: a type that MiniStack learns must leave the list, or it would stay recorded only.
     assert [name for name in RECORDED_ONLY_TYPES if name in handlers] == []
+    assert list(inspect.signature(handlers["AWS::Lambda::Function"]["create"]).parameters)[:2] == [
+        "logical_id",
+        "props",
+    ]
+    of_update = list(inspect.signature(handlers["AWS::Lambda::Function"]["update"]).parameters)
+    assert of_update[:3] == ["physical_id", "old_props", "new_props"]
     assert list(inspect.signature(handlers["AWS::SQS::QueuePolicy"]["create"]).parameters) == [
         "logical_id",
         "props",
         "stack_name",
     ]
+
+
+def test_a_missing_image_is_an_error_as_on_aws(cloud):
+    ecr = cloud.client("ecr")
+    ecr.create_repository(repositoryName="models")
+    with pytest.raises(ecr.exceptions.ImageNotFoundException, match="digits"):
+        ecr.describe_images(repositoryName="models", imageIds=[{"imageTag": "digits"}])
+    ecr.put_image(repositoryName="models", imageManifest="{}", imageTag="digits")
+    assert len(ecr.describe_images(repositoryName="models", imageIds=[{"imageTag": "digits"}])["imageDetails"]) == 1
+    with pytest.raises(ecr.exceptions.RepositoryNotFoundException):
+        ecr.describe_images(repositoryName="none", imageIds=[{"imageTag": "digits"}])
+
+
+def test_a_functions_file_system_is_kept(cloud):
+    """MiniStack's CloudFormation drops it; the adapter does not."""
+    access_point = {"Type": "AWS::EFS::AccessPoint", "Properties": {"FileSystemId": {"Ref": "Files"}}}
+    access_point["Properties"]["RootDirectory"] = {"Path": "/models"}
+    function = {
+        "PackageType": "Image",
+        "Code": {"ImageUri": "registry/repository:tag"},
+        "Role": "arn:aws:iam::000000000000:role/r",
+        "FileSystemConfigs": [{"Arn": {"Fn::GetAtt": ["Point", "Arn"]}, "LocalMountPath": "/mnt/models"}],
+    }
+    resources = {
+        "Files": {"Type": "AWS::EFS::FileSystem", "Properties": {}},
+        "Point": access_point,
+        "Function": {"Type": "AWS::Lambda::Function", "Properties": function},
+        "Version": {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Function"}}},
+    }
+    outputs = {"Name": {"Value": {"Ref": "Function"}}, "Files": {"Value": {"Ref": "Files"}}}
+    cloudformation = cloud.client("cloudformation")
+    body = json.dumps({"Resources": resources, "Outputs": outputs})
+    cloudformation.create_stack(StackName="Mounted", TemplateBody=body)
+    cloudformation.get_waiter("stack_create_complete").wait(StackName="Mounted", WaiterConfig={"Delay": 1})
+    described = cloudformation.describe_stacks(StackName="Mounted")["Stacks"][0]
+    values = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+    (config,) = cloud.client("lambda").get_function_configuration(FunctionName=values["Name"], Qualifier="1")[
+        "FileSystemConfigs"
+    ]
+    assert config["LocalMountPath"] == "/mnt/models"
+    assert cloud.access_point(config["Arn"]) == (values["Files"], "/models")
 
 
 def test_the_cloud_listens_on_loopback_only(cloud):

@@ -33,7 +33,7 @@ def alive(pid):
     return True
 
 
-def wait_until(condition, seconds=5.0):
+def wait_until(condition, seconds=30.0):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -277,7 +277,7 @@ def test_closing_leaves_no_process_and_no_file(make_host, deployed):
     busy.start()
     assert wait_until(lambda: len(host.environments()) == 2)
     host.close()
-    busy.join(timeout=5)
+    busy.join(timeout=30)
     assert not busy.is_alive()
     assert not alive(pid)
     assert not Path(environment["TMPDIR"]).exists()

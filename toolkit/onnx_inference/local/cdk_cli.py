@@ -31,13 +31,17 @@ class CdkCli:
         directory: The project's directory; `node_modules` is looked for here and above.
         credentials: The embedded cloud's.
         environment: The environment to run it in.
+        docker: What it runs in place of `docker`. Default: nothing, because images are there already.
 
     Raises:
         CdkCliError: There is no `cdk`.
     """
 
-    def __init__(self, directory: Path, credentials: LocalCredentials, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, directory: Path, credentials: LocalCredentials, environment: Mapping[str, str], docker: Path | None = None
+    ) -> None:
         self._directory = directory
+        self._docker = {} if docker is None else {"CDK_DOCKER": str(docker)}
         self._credentials = credentials
         self._environment = environment
         self._executable = _find(directory, environment)
@@ -67,6 +71,7 @@ class CdkCli:
             environment={
                 **self._environment,
                 **self._credentials.environment(),
+                **self._docker,
                 "CDK_DISABLE_CLI_TELEMETRY": "true",
                 "CI": "1",
                 "NO_COLOR": "1",

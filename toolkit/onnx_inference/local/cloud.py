@@ -40,7 +40,11 @@ RECORDED_ONLY_TYPES = (
     "AWS::EC2::SecurityGroupIngress",
     "AWS::Logs::QueryDefinition",
     "AWS::Synthetics::Canary",
+    # CDK's own: it empties a VPC's default security group by a function that needs the SDK of Lambda's Node runtime.
+    "Custom::VpcRestrictDefaultSG",
 )
+
+_FUNCTION = "AWS::Lambda::Function"
 
 #: What runs an image function: the invoked ARN with its qualifier, and the event as JSON.
 ImageInvoker = Callable[[str, bytes], InvocationResult]
@@ -78,6 +82,7 @@ class EmbeddedCloud:
         self._saved_environment: dict[str, str | None] = {}
         self._originals: list[tuple[Any, str, Any]] = []
         self._recorded_only: set[str] = set()
+        self._provisioner_of_functions: dict[str, Any] | None = None
         self._data_directory: Path | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -100,7 +105,10 @@ class EmbeddedCloud:
             logging.getLogger("ministack").setLevel(logging.WARNING)
             self._replace(self._lambda, "_execute_function_docker", self._execute_image)
             self._replace(self._app, "_docker_socket_present", lambda: False)
-            self.record_only(RECORDED_ONLY_TYPES)
+            self._ecr = _ministack("services.ecr")
+            self._replace(self._ecr, "_describe_images", self._describe_images(self._ecr._describe_images))
+            self._record(RECORDED_ONLY_TYPES)
+            self._keep_file_systems()
             self._serve()
         except BaseException:
             self._restore()
@@ -151,13 +159,48 @@ class EmbeddedCloud:
 
     def record_only(self, types: Iterable[str]) -> None:
         """Accept resource types that the cloud does not know: they are recorded and do nothing."""
-        for name in self.unknown_types(types):
+        self._record(self.unknown_types(types))
+
+    def _record(self, types: Iterable[str]) -> None:
+        for name in types:
             self._provisioners._RESOURCE_HANDLERS[name] = _recording_handler(name, self._account, self._region)
             self._recorded_only.add(name)
 
     def is_recorded_only(self, resource_type: str) -> bool:
         """Whether resources of this type are recorded and nothing else."""
         return resource_type in self._recorded_only
+
+    def _keep_file_systems(self) -> None:
+        """Keep functions' FileSystemConfigs, which MiniStack's CloudFormation drops."""
+        handlers = self._provisioners._RESOURCE_HANDLERS
+        original = handlers[_FUNCTION]
+
+        def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
+            self._lambda._functions[physical_id]["config"]["FileSystemConfigs"] = properties.get(
+                "FileSystemConfigs", []
+            )
+
+        def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
+            made = original["create"](logical_id, properties, stack_name)
+            keep(made[0], properties)
+            return made
+
+        def update(
+            physical_id: str, old: Mapping[str, Any], new: Mapping[str, Any], *arguments: Any, **named: Any
+        ) -> Any:
+            updated = original["update"](physical_id, old, new, *arguments, **named)
+            keep(updated[0], new)
+            return updated
+
+        handlers[_FUNCTION] = {**original, "create": create, "update": update}
+        self._provisioner_of_functions = original
+
+    def access_point(self, arn: str) -> tuple[str, str]:
+        """Where an EFS access point leads: its file system's id, and its root directory there."""
+        _, _, _, region, account, resource = arn.split(":", 5)
+        client = self.client("efs", account=account, region=region)
+        (found,) = client.describe_access_points(AccessPointId=resource.rpartition("/")[2])["AccessPoints"]
+        return found["FileSystemId"], found["RootDirectory"]["Path"]
 
     # -- deployed functions -------------------------------------------------------------------------------------
 
@@ -188,6 +231,22 @@ class EmbeddedCloud:
         if result.function_error is not None:
             answer["function_error"] = result.function_error
         return answer
+
+    def _describe_images(self, describe: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+        """ECR's DescribeImages with the error for an image that is missing.
+
+        MiniStack answers with an empty list instead, and the CDK CLI then takes every image to be there already.
+        """
+
+        def describe_images(request: dict[str, Any]) -> Any:
+            name = request.get("repositoryName", "")
+            for image in request.get("imageIds") or () if name in self._ecr._repositories else ():
+                if not self._ecr._find_image(name, image):
+                    message = f"The image with imageId {json.dumps(image)} does not exist in the repository {name!r}"
+                    return self._ecr.error_response_json("ImageNotFoundException", message, 400)
+            return describe(request)
+
+        return describe_images
 
     # -- serving ------------------------------------------------------------------------------------------------
 
@@ -267,6 +326,9 @@ class EmbeddedCloud:
         for module, name, value in reversed(self._originals):
             setattr(module, name, value)
         self._originals.clear()
+        if self._provisioner_of_functions is not None:
+            self._provisioners._RESOURCE_HANDLERS[_FUNCTION] = self._provisioner_of_functions
+            self._provisioner_of_functions = None
         for name in self._recorded_only:
             self._provisioners._RESOURCE_HANDLERS.pop(name, None)
         self._recorded_only.clear()

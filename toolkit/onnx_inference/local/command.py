@@ -47,6 +47,11 @@ _FAILURES = (
 )
 @click.option("-c", "--context", "context", multiple=True, metavar="KEY=VALUE", help="A context value; repeatable.")
 @click.option("--cdk-cli", is_flag=True, help="Deploy by the real CDK CLI: bootstrap, change set, outputs.")
+@click.option(
+    "--container-engine",
+    metavar="PODMAN|DOCKER",
+    help="Really build the images, and run them in containers. With --cdk-cli. Default: processes, no engine needed.",
+)
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the first API; the next follow. Default: free.")
 @click.option("--no-auth", is_flag=True, help="Let every request through, signed or not.")
 @click.option("--region", default=DEFAULT_REGION, show_default=True, help="Region of stacks that leave it open.")
@@ -64,6 +69,7 @@ def local(
     assembly: Path | None,
     context: tuple[str, ...],
     cdk_cli: bool,
+    container_engine: str | None,
     port: int | None,
     no_auth: bool,
     region: str,
@@ -72,10 +78,12 @@ def local(
 ) -> None:
     """Deploy STACKs (default: all) to an embedded cloud and serve their APIs on loopback until Ctrl-C.
 
-    No AWS account and no container engine are needed.
+    No AWS account is needed, and no container engine unless you name one.
     """
     if app is not None and assembly is not None:
         raise click.UsageError("--app and --assembly exclude each other.")
+    if container_engine is not None and not cdk_cli:
+        raise click.UsageError("--container-engine needs --cdk-cli, which builds and pushes the images.")
     report = Report(Console(highlight=False), verbose=verbose)
     _interrupt_on_termination()
     twin = LocalTwin(
@@ -83,6 +91,7 @@ def local(
         region=region,
         first_port=port,
         enforce_auth=not no_auth,
+        container_engine=container_engine,
         on_request=report.request,
         on_invocation=report.invocation,
         on_log=report.log,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 from onnx_inference.local.cdk_cli import CdkCli, CliRun
 from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION, EmbeddedCloud
@@ -20,6 +21,7 @@ from onnx_inference.local.deployment import DeployedStack, DeploymentError, Quic
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.gateway.gateway import DeployedApi, Gateway, deployed_apis
 from onnx_inference.local.gateway.http_server import RequestRecord
+from onnx_inference.local.lambda_host.container_engine import ContainerEngine
 from onnx_inference.local.lambda_host.execution_environment import require_runtime_client
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 from onnx_inference.local.lambda_host.function_logs import FunctionLogs, LogLine, MetricDatum
@@ -68,6 +70,8 @@ class LocalTwin:
         region: The region of stacks that leave it open.
         first_port: The port of the first API, the next ones follow. Default: free ports.
         enforce_auth: False lets every request through, signed or not.
+        container_engine: `podman` or `docker`, to really build images, push them to the embedded cloud and run them in
+            containers; only with `cdk_cli`. Default: none is needed, the staged directories run in processes.
         limits: What the Lambda host allows itself on this machine.
         on_request: Called with the record of each answered request.
         on_invocation: Called with the record of each invocation that no request made.
@@ -81,6 +85,7 @@ class LocalTwin:
         region: str = DEFAULT_REGION,
         first_port: int | None = None,
         enforce_auth: bool = True,
+        container_engine: str | None = None,
         limits: HostLimits | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
         on_invocation: Callable[[InvocationRecord], None] | None = None,
@@ -90,6 +95,8 @@ class LocalTwin:
         self._region = region
         self._first_port = first_port
         self._enforce_auth = enforce_auth
+        self._container_executable = container_engine
+        self._container_engine: ContainerEngine | None = None
         self._limits = limits
         self._on_request = on_request
         self._on_invocation = on_invocation
@@ -120,6 +127,9 @@ class LocalTwin:
         require_runtime_client()
         self._cloud.start()
         self._scratch = Path(tempfile.mkdtemp(prefix="onnx-inference-twin-"))
+        if self._container_executable is not None:
+            registry = urlsplit(self._cloud.endpoint_url).netloc
+            self._container_engine = ContainerEngine(self._container_executable, registry)
         self._host = LambdaHost(
             lookup=self._cloud.function,
             credentials=lambda account, region: self._cloud.credentials(account=account, region=region),
@@ -127,6 +137,8 @@ class LocalTwin:
             logs=self._logs,
             run_zip=self._run_zip,
             limits=self._limits,
+            container_engine=self._container_engine,
+            access_point=self._cloud.access_point,
         )
         self._gateway = Gateway(
             self._cloud,
@@ -241,6 +253,8 @@ class LocalTwin:
                     self._images.add(asset)
                     # Now, so that no request has to wait for it.
                     self._images.requirements_path(asset)
+            if self._container_engine is not None and not source.cdk_cli:
+                raise DeploymentError("Images are built by the CDK CLI: a container engine needs cdk_cli.")
             if source.cdk_cli:
                 self._deploy_by_cli(source, assembly, stacks)
             else:
@@ -270,12 +284,14 @@ class LocalTwin:
         if not self._bootstrapped_by_cli:
             self.cli_runs.append(cli.bootstrap(assembly.directory))
             self._bootstrapped_by_cli = True
-        for stack in stacks:
-            self._quick.seed_images(stack)
+        if self._container_engine is None:
+            for stack in stacks:
+                self._quick.seed_images(stack)
         self.cli_runs.append(cli.deploy(assembly.directory, [stack.display_name for stack in stacks]))
 
     def _cli(self, source: DeploymentSource) -> CdkCli:
-        return CdkCli(source.directory.resolve(), self.credentials, self._cloud.caller_environment())
+        docker = None if self._container_engine is None else self._container_engine.write_shim(self._scratch)
+        return CdkCli(source.directory.resolve(), self.credentials, self._cloud.caller_environment(), docker)
 
     def _serve(self) -> None:
         """Serve what is deployed now."""

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.lambda_host.container_engine import ContainerEngine
+from onnx_inference.local.lambda_host.file_systems import FileSystems
 from onnx_inference.local.lambda_host.function_configuration import FunctionConfiguration
 from onnx_inference.local.lambda_host.function_logs import FunctionLogs
 from onnx_inference.local.lambda_host.invocation import PAYLOAD_LIMIT_BYTES, NotServed
@@ -72,6 +74,8 @@ class ExecutionEnvironment:
         credentials: The embedded cloud's endpoint and credentials.
         logs: Where its output goes.
         initialization_type: AWS_LAMBDA_INITIALIZATION_TYPE.
+        container_engine: Runs the function's image in a container, instead of its staged directory in a process.
+        file_systems: The directories behind the function's mounts.
     """
 
     configuration: FunctionConfiguration
@@ -80,6 +84,8 @@ class ExecutionEnvironment:
     credentials: LocalCredentials
     logs: FunctionLogs
     initialization_type: str = "on-demand"
+    container_engine: ContainerEngine | None = None
+    file_systems: FileSystems | None = None
     log_stream: str = field(init=False)
     last_used: float = field(init=False, default_factory=time.monotonic)
     _api: RuntimeApi | None = field(init=False, default=None)
@@ -180,6 +186,8 @@ class ExecutionEnvironment:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            if self.container_engine is not None:
+                self.container_engine.kill(self._container_name)
         if self._api is not None:
             self._api.close()
         if self._reader is not None:
@@ -201,27 +209,66 @@ class ExecutionEnvironment:
         for name in ("tmp", "home"):
             (self.workspace.scratch / name).mkdir(parents=True, exist_ok=True)
         self._api = RuntimeApi()
+        command, environment = self._process_command(self._api.address)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", _RUNTIME_MODULE, *self.command],
+            command,
             cwd=self.configuration.working_directory or self.workspace.task_root,
-            env=self._environment(self._api.address),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,
         )
 
+    def _process_command(self, runtime_api: str) -> tuple[list[str], dict[str, str]]:
+        """What to start, and in which environment."""
+        if self.container_engine is None:
+            command = [sys.executable, "-m", _RUNTIME_MODULE, *self.command]
+            if self.file_systems is not None:
+                command = self.file_systems.mounted(command, self.configuration.mounts)
+            return command, self._environment(runtime_api)
+        if self.configuration.mounts:
+            raise NotServed(
+                f"{self.configuration.name} has a file system, which the twin does not mount in containers."
+            )
+        command = self.container_engine.run(
+            self._container_name,
+            self.configuration.image_uri or "",
+            environment=self._lambda_environment(runtime_api),
+            memory_mb=self.configuration.memory_mb,
+            command=self.command,
+        )
+        return command, dict(os.environ)
+
+    @property
+    def _container_name(self) -> str:
+        return f"onnx-inference-{self.log_stream[-32:]}"
+
     def _environment(self, runtime_api: str) -> dict[str, str]:
-        configuration, workspace = self.configuration, self.workspace
+        """A process's environment: Lambda's, and what the image would bring."""
+        workspace = self.workspace
         inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
         paths = [workspace.task_root, *workspace.python_path]
         return {
             **inherited,
             "LANG": "en_US.UTF-8",
-            "AWS_ENDPOINT_URL": self.credentials.endpoint_url,
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "PYTHONPYCACHEPREFIX": str(workspace.bytecode),
             "PYTHONUSERBASE": site.getuserbase(),
+            **self._lambda_environment(runtime_api),
+            "LAMBDA_TASK_ROOT": str(workspace.task_root),
+            "LAMBDA_RUNTIME_DIR": str(workspace.task_root),
+            "_HANDLER": self.command[0],
+            "TZ": ":UTC",
+            "TMPDIR": str(workspace.scratch / "tmp"),
+            "HOME": str(workspace.scratch / "home"),
+        }
+
+    def _lambda_environment(self, runtime_api: str) -> dict[str, str]:
+        """The function's own variables and those that Lambda sets."""
+        configuration = self.configuration
+        return {
+            "AWS_ENDPOINT_URL": self.credentials.endpoint_url,
             **configuration.environment,
             "AWS_LAMBDA_RUNTIME_API": runtime_api,
             "AWS_LAMBDA_FUNCTION_NAME": configuration.name,
@@ -235,12 +282,6 @@ class ExecutionEnvironment:
             "AWS_ACCESS_KEY_ID": self.credentials.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.credentials.secret_access_key,
             "AWS_SESSION_TOKEN": "local",
-            "LAMBDA_TASK_ROOT": str(workspace.task_root),
-            "LAMBDA_RUNTIME_DIR": str(workspace.task_root),
-            "_HANDLER": self.command[0],
-            "TZ": ":UTC",
-            "TMPDIR": str(workspace.scratch / "tmp"),
-            "HOME": str(workspace.scratch / "home"),
         }
 
     def _read_output(self) -> None:

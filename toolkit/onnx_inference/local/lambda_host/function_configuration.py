@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from onnx_inference.local.lambda_host.file_systems import FileSystemMount
+
 LATEST = "$LATEST"
 
 
@@ -60,6 +62,7 @@ class FunctionConfiguration:
     timeout_seconds: int
     memory_mb: int
     log_group: str
+    mounts: tuple[FileSystemMount, ...] = ()
 
     @classmethod
     def from_lambda(cls, config: Mapping[str, Any]) -> "FunctionConfiguration":
@@ -79,6 +82,10 @@ class FunctionConfiguration:
             timeout_seconds=int(config.get("Timeout", 3)),
             memory_mb=int(config.get("MemorySize", 128)),
             log_group=str((config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{arn.name}"),
+            mounts=tuple(
+                FileSystemMount(str(entry["Arn"]), str(entry["LocalMountPath"]))
+                for entry in config.get("FileSystemConfigs") or ()
+            ),
         )
 
     @property

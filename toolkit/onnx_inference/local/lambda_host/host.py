@@ -16,12 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.lambda_host.container_engine import ContainerEngine
 from onnx_inference.local.lambda_host.execution_environment import (
     INIT_PHASE_SECONDS,
     ExecutionEnvironment,
     Outcome,
     Workspace,
 )
+from onnx_inference.local.lambda_host.file_systems import AccessPointLookup, FileSystems
 from onnx_inference.local.lambda_host.function_configuration import (
     DeployedFunction,
     FunctionArn,
@@ -77,6 +79,8 @@ class LambdaHost:
         run_zip: Runs a function that is not an image.
         limits: What the host allows itself.
         on_record: Called with the record of each invocation.
+        container_engine: Runs images in containers, instead of their staged directories in processes.
+        access_point: Tells where an access point leads. Default: functions have no file systems.
     """
 
     def __init__(
@@ -89,8 +93,11 @@ class LambdaHost:
         run_zip: Callable[[FunctionArn, bytes], InvocationResult] | None = None,
         limits: HostLimits | None = None,
         on_record: Callable[[InvocationRecord], None] | None = None,
+        container_engine: ContainerEngine | None = None,
+        access_point: AccessPointLookup | None = None,
     ) -> None:
         self._lookup = lookup
+        self._container_engine = container_engine
         self._credentials = credentials
         self._images = images
         self._logs = logs
@@ -102,6 +109,7 @@ class LambdaHost:
         self._records: deque[InvocationRecord] = deque(maxlen=_KEPT_RECORDS)
         self._lock = threading.Lock()
         self._scratch = Path(tempfile.mkdtemp(prefix="onnx-inference-lambda-"))
+        self._file_systems = FileSystems(self._scratch / "file-systems", access_point) if access_point else None
         self._closing = threading.Event()
         self._janitor = threading.Thread(target=self._expire_idle, name="lambda-idle-expiry", daemon=True)
         self._janitor.start()
@@ -255,7 +263,7 @@ class LambdaHost:
         self, configuration: FunctionConfiguration, initialization_type: str = "on-demand"
     ) -> ExecutionEnvironment:
         asset = self._images.find(configuration.image_uri)
-        requirements = self._images.requirements_path(asset)
+        requirements = None if self._container_engine else self._images.requirements_path(asset)
         return ExecutionEnvironment(
             configuration=configuration,
             command=_handler_command(configuration, asset.default_command()),
@@ -268,6 +276,8 @@ class LambdaHost:
             credentials=self._credentials(configuration.arn.account, configuration.arn.region),
             logs=self._logs,
             initialization_type=initialization_type,
+            container_engine=self._container_engine,
+            file_systems=self._file_systems,
         )
 
     def provision(self, functions: Iterable[FunctionArn]) -> None:

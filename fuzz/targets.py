@@ -1,0 +1,217 @@
+"""What is fuzzed, and what must hold whatever the bytes: a target takes bytes and raises where something did not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tempfile
+import zlib
+from base64 import b64decode, b64encode
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from fuzz.grammar import DATATYPES, Choices, document, event, shape, text, value
+from onnx_handler import content_encoding
+from onnx_handler.errors import LONGEST_MESSAGE, InferenceError
+from onnx_handler.events import RESPONSE_LIMIT
+from onnx_handler.http import Room
+from onnx_handler.tensors import DATATYPES as SERVED
+from onnx_handler.tensors import from_json, from_raw, to_json, to_raw
+from tests.support import models
+
+INFER = "/v2/models/model/infer"
+# How many inputs ended in which way, for the report at a run's end.
+ended: Counter[str] = Counter()
+
+Signature = tuple[list[tuple[str, str, list[int]]], list[str]]
+
+
+def every_datatype() -> Any:
+    """A model that gives back a tensor of each datatype that numpy and onnxruntime share."""
+    kinds = {
+        "FP32": TensorProto.FLOAT,
+        "INT64": TensorProto.INT64,
+        "BYTES": TensorProto.STRING,
+        "BOOL": TensorProto.BOOL,
+        "UINT8": TensorProto.UINT8,
+        "FP16": TensorProto.FLOAT16,
+        "UINT64": TensorProto.UINT64,
+    }
+    return models.model(
+        [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in kinds],
+        [models.tensor(f"in_{name}", kind, ["n"]) for name, kind in kinds.items()],
+        [models.tensor(f"out_{name}", kind, ["n"]) for name, kind in kinds.items()],
+    )
+
+
+@cache
+def rooms() -> list[tuple[Room, Signature]]:
+    """The models that requests go to, each with its signature."""
+    made = []
+    with tempfile.TemporaryDirectory() as directory:
+        for index, model in enumerate(
+            [
+                models.matmul(),
+                models.identity(TensorProto.STRING, ["n"]),
+                models.identity(TensorProto.BFLOAT16, ["n", 2]),
+                models.identity(TensorProto.DOUBLE, []),
+                models.sum_and_difference(),
+                every_datatype(),
+            ]
+        ):
+            package = models.save(model, Path(directory) / str(index))
+            with patch.dict(os.environ, MODEL_PATH=str(package)):
+                room = Room()
+            metadata = room.handle(post("GET", "/v2/models/model", {}, b""), None)
+            signature = json.loads(metadata["body"])
+            inputs = [(one["name"], one["datatype"], one["shape"]) for one in signature["inputs"]]
+            made.append((room, (inputs, [one["name"] for one in signature["outputs"]])))
+    return made
+
+
+def post(method: str, path: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+    """A function URL's event."""
+    return {
+        "rawPath": path,
+        "headers": headers,
+        "requestContext": {"http": {"method": method}},
+        "body": b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def asked(room: Room, sent: Any) -> None:
+    """Sends one event; holds the answer to what every answer is."""
+    answer = room.handle(sent, None)
+    status = answer["statusCode"]
+    ended[str(status)] += 1
+    assert 200 <= status < 300 or 400 <= status < 500, answer["body"]
+    assert len(json.dumps(answer, ensure_ascii=False).encode()) <= RESPONSE_LIMIT
+    headers = answer.get("headers") or {name: values[0] for name, values in answer["multiValueHeaders"].items()}
+    body = b64decode(answer["body"]) if answer["isBase64Encoded"] else answer["body"].encode()
+    if headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
+    length = int(headers.get("Inference-Header-Content-Length", len(body)))
+    said = json.loads(body[:length])
+    if status >= 400:
+        assert said["error"]
+        assert "the function's log has more" not in said["error"]
+        assert len(said["error"]) < LONGEST_MESSAGE + 50
+        return
+    position = length
+    for output in said.get("outputs", []):
+        if "datatype" not in output or "model_name" not in said:
+            continue
+        size = output.get("parameters", {}).get("binary_data_size")
+        if size is not None:
+            from_raw("out", output["datatype"], output["shape"], body, position, size)
+            position += size
+        else:
+            from_json("out", output["datatype"], output["shape"], output["data"])
+    assert position == len(body)
+
+
+def still_good() -> None:
+    """A good request after whatever came before it."""
+    good = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}'
+    answer = rooms()[0][0].handle(post("POST", INFER, {}, good), None)
+    assert json.loads(answer["body"])["outputs"][0]["data"] == [60.0, 70.0, 80.0]
+
+
+def http(data: bytes) -> None:
+    """The request as text: first line `room method path`, headers, an empty line, the body.
+
+    `@gzip` among the headers compresses the body, and the content length `@` is that of what is ahead of `@raw@`.
+    """
+    head, _, body = data.partition(b"\n\n")
+    first, *lines = head.decode("utf-8", "surrogateescape").split("\n")
+    index, _, rest = first.partition(" ")
+    method, _, path = rest.partition(" ")
+    headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+    before, marker, after = body.partition(b"@raw@")
+    if marker:
+        body = before + after
+        headers = {name: str(len(before)) if held == "@" else held for name, held in headers.items()}
+    if "@gzip" in lines:
+        body = gzip.compress(body, 1)
+    chosen = rooms()[ord(index[0]) % len(rooms()) if index else 0][0]
+    asked(chosen, post(method, path, headers, body))
+
+
+def events(data: bytes) -> None:
+    """Any event."""
+    asked(rooms()[0][0], event(Choices(data)))
+
+
+def inference(data: bytes) -> None:
+    """An inference request near enough to a good one, to one of the models."""
+    choices = Choices(data)
+    room, signature = choices.of(rooms())
+    made, raw = document(choices, *signature)
+    head = json.dumps(made).encode()
+    headers = {}
+    if raw or choices.below(2):
+        headers["inference-header-content-length"] = text(choices) if choices.seldom() else str(len(head))
+    if choices.below(4) == 1:
+        headers["accept-encoding"] = "gzip"
+    body = head + raw
+    packing = choices.below(8)
+    if packing == 1:
+        headers["content-encoding"], body = "gzip", gzip.compress(body, 1)
+    elif packing == 2:
+        headers["content-encoding"], body = "deflate", zlib.compress(body, 1)
+    if choices.seldom():
+        place = choices.byte() % (len(body) + 1)
+        body = body[:place] + choices.raw(4) + body[place + choices.below(4) :]
+    asked(room, post("POST", INFER, headers, body))
+
+
+def codecs(data: bytes) -> None:
+    """The codecs alone: what they read is of the shape that was said, and goes back to the same bytes or values."""
+    choices = Choices(data)
+    datatype = choices.of(sorted(SERVED))
+    form = choices.below(3)
+    sizes = shape(choices)
+    if not isinstance(sizes, list) or not all(type(size) is int and 0 <= size < 2**63 for size in sizes):
+        sizes = [choices.below(4)]
+    try:
+        if form == 0:
+            choices.of(DATATYPES)
+            offset, body = choices.below(9), choices.rest()
+            offset = min(offset, len(body))
+            array = from_raw("x", datatype, sizes, body, offset, len(body) - offset)
+            again = bytes(to_raw(array, datatype))
+            if datatype != "BF16":  # whose NaNs lose their payload
+                assert again == body[offset:]
+        elif form == 1:
+            array = from_json("x", datatype, sizes, value(choices))
+            again = from_json("x", datatype, sizes, json.loads(json.dumps(to_json(array, datatype))))
+            assert np.array_equal(array, again, equal_nan=array.dtype.kind == "f")
+        else:
+            encoding, body = choices.of(["gzip", "deflate", "x-gzip", "identity", "br", " GZIP "]), choices.rest()
+            content_encoding.accepts_gzip(body.decode("latin-1"))
+            assert len(content_encoding.decoded(body, encoding)) <= content_encoding.INFLATED_LIMIT
+            ended["inflated"] += 1
+            return
+        assert list(array.shape) == sizes
+        ended["read"] += 1
+    except InferenceError as refused:
+        ended["refused"] += 1
+        if not str(refused):
+            raise AssertionError("a refusal without a reason") from refused
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "http": http,
+    "events": events,
+    "inference": inference,
+    "codecs": codecs,
+}
