@@ -66,3 +66,7 @@ class ModelFailed(InferenceError):
 
 class ModelUnusable(Exception):
     """The model or its processing file cannot be served at all; found while loading."""
+
+
+class SourceUnavailable(ModelUnusable):
+    """What the model comes from did not answer in time; it may, later."""

@@ -1,20 +1,23 @@
 """The command of a function behind an API: `onnx_handler.http.handler`.
 
-The model loads while Lambda initialises the environment, that is, while this module is imported. A model that cannot
-load does not end the process, which Lambda would only start again in silence: it is logged, `ready` answers 503 with
-the cause, and so does every inference.
+The model loads while Lambda initialises the environment, that is, while this module is imported; of several models, as
+many as fit. A model that cannot load does not end the process, which Lambda would only start again in silence: it is
+logged, `ready` answers 503 with the cause, and so does every inference.
 """
 
 from __future__ import annotations
 
+from . import prefetch  # noqa: F401 - begins to bring the model, in the time that the imports below take
+
+# isort: split
 import logging
 from typing import Any
 
 from .errors import InferenceError, MethodNotAllowed, ModelUnusable
 from .events import Response, read, write
-from .metrics import Metrics
-from .model import Model
+from .metrics import Phases
 from .open_inference import Server, error
+from .repository import Repository
 from .settings import Settings
 
 _log = logging.getLogger("onnx_handler")
@@ -25,25 +28,16 @@ class Room:
 
     def __init__(self) -> None:
         self._cold = True
-        self._metrics: Metrics | None = None
         try:
-            settings = Settings.from_environment()
-            self._metrics = Metrics(settings)
-            try:
-                model = Model(settings)
-            except Exception as cause:
-                _log.error("model %r did not load: %s", settings.model_name, cause, exc_info=_unless_known(cause))
-                self._server = Server(settings.model_name, settings.model_version, None, str(cause))
-            else:
-                self._server = Server(settings.model_name, settings.model_version, model)
-                self._metrics.loaded(model.load_time)
+            repository = Repository(Settings.all_from_environment())
         except ModelUnusable as cause:
             _log.error("the function's environment is wrong: %s", cause)
-            self._server = Server("model", "1", None, str(cause))
+            repository = Repository([], str(cause))
+        self._server = Server(repository)
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         """Answers one event; whatever goes wrong is an answer too."""
-        phases: dict[str, float] = {}
+        phases = Phases()
         try:
             response = self._server.answer(read(event), phases)
             answer = write(event, response)
@@ -56,9 +50,9 @@ class Room:
         except Exception as problem:
             _record(logging.ERROR, f"unexpected {type(problem).__name__}", problem)
             answer = write(event, error(500, f"unexpected {type(problem).__name__}; the function's log has more"))
-        if self._metrics is not None and phases:
+        if phases:
             request_id = getattr(context, "aws_request_id", "")
-            self._metrics.inferred(request_id, answer["statusCode"], self._cold, phases)
+            phases.metrics.inferred(request_id, answer["statusCode"], self._cold, phases)
         self._cold = False
         return answer
 
@@ -78,11 +72,6 @@ def _record(level: int, message: str, cause: BaseException | None = None) -> Non
 
         trace = "".join(format_exception(cause)) if cause is not None else ""
         _log.log(level, "%s", ascii(f"{message}\n{trace}"))
-
-
-def _unless_known(cause: Exception) -> bool:
-    """A stack trace helps only where the text does not already say what to mend."""
-    return not isinstance(cause, ModelUnusable) or cause.__cause__ is not None
 
 
 handler = Room().handle

@@ -13,6 +13,14 @@ from time import time_ns
 from .settings import Settings
 
 
+class Phases(dict[str, float]):
+    """Milliseconds by phase of one inference, and, once there are any, the metrics of the model that it is one of."""
+
+    __slots__ = ("metrics",)
+
+    metrics: Metrics
+
+
 class Metrics:
     """Writes the lines of one model."""
 
@@ -30,9 +38,9 @@ class Metrics:
         )[1:-1]
         self._directives: dict[tuple[str, ...], str] = {}
 
-    def loaded(self, milliseconds: float) -> None:
-        """Records how long the model took to load; written once, while the environment starts."""
-        self._write({"ModelLoad": milliseconds}, "")
+    def loaded(self, milliseconds: float, fetch: float | None = None) -> None:
+        """Records how long the model took to load, and to come from S3 if it does; written each time it is loaded."""
+        self._write({"ModelLoad": milliseconds} | ({} if fetch is None else {"ModelFetch": fetch}), "")
 
     def inferred(self, request_id: str, status: int, cold_start: bool, phases: dict[str, float]) -> None:
         """Records one inference.

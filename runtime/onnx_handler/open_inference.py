@@ -8,10 +8,11 @@ from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from . import __version__, content_encoding, inference_request, inference_response
-from .errors import MethodNotAllowed, ModelNotReady, NotFound
+from .errors import MethodNotAllowed, NotFound
 from .events import Request, Response
-from .model import Model
+from .metrics import Phases
 from .processing import ProcessingRequest
+from .repository import Repository, Served
 
 # Exactly what is served. The API constructs make the same routes; a contract test holds the two together.
 ROUTES: tuple[tuple[str, str], ...] = (
@@ -76,73 +77,47 @@ def _unquoted(part: str) -> str:
 
 
 class Server:
-    """Answers requests for one model, or says why there is none.
+    """Answers requests for the function's models."""
 
-    Attributes:
-        model: the model; None when it did not load.
-        cause: why it did not, in words; empty when it did.
-    """
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
 
-    def __init__(self, name: str, version: str, model: Model | None, cause: str = "") -> None:
-        self.model = model
-        self.cause = cause
-        self._name = name
-        self._version = version
-
-    def answer(self, request: Request, phases: dict[str, float]) -> Response:
+    def answer(self, request: Request, phases: Phases) -> Response:
         """Answers one request.
 
         Args:
             request: as its event had it.
-            phases: receives the milliseconds of each phase of an inference, and stays empty otherwise.
+            phases: receives the milliseconds of each phase of an inference, and whose they are; untouched otherwise.
 
         Raises:
             InferenceError: with the status and the message of the answer.
         """
         route = match(request.method, request.path)
+        repository = self._repository
         if route.model is not None:
-            self._check_served(route)
+            served = repository.find(route.model, route.version)
+            match route.action:
+                case "models/infer" | "models/versions/infer":
+                    return self._infer(served, request, phases)
+                case "models" | "models/versions":
+                    return _json(200, repository.loaded(served).metadata())
+                case _:
+                    return _ready({"name": served.name}, repository.why_not_ready(served))
         match route.action:
-            case "models/infer" | "models/versions/infer":
-                return self._infer(request, phases)
-            case "models" | "models/versions":
-                return _json(200, self._loaded().metadata())
-            case "models/ready" | "models/versions/ready":
-                return self._ready({"name": self._name})
             case "health/live":
-                return _json(200, {"live": True, "ready": self.model is not None})
+                return _json(200, {"live": True, "ready": not repository.why_not_all_ready()})
             case "health/ready":
                 # Both members: the protocol's clients disagree on which one they read (kserve#3820).
-                return self._ready({"live": True})
+                return _ready({"live": True}, repository.why_not_all_ready())
             case _:
                 return _json(
                     200, {"name": "cdk-onnx-inference", "version": __version__, "extensions": ["binary_tensor_data"]}
                 )
 
-    def _check_served(self, route: Match) -> None:
-        if route.model != self._name:
-            raise NotFound(
-                f"Request for unknown model: {route.model!r} is not found; this function serves {self._name!r}"
-            )
-        if route.version is not None and route.version != self._version:
-            raise NotFound(
-                f"Request for unknown model: {route.model!r} version {route.version!r} is not found; "
-                f"this function serves version {self._version!r}"
-            )
-
-    def _loaded(self) -> Model:
-        if self.model is None:
-            raise ModelNotReady(f"model {self._name!r} is not ready: {self.cause}")
-        return self.model
-
-    def _ready(self, body: dict[str, Any]) -> Response:
-        if self.model is None:
-            return _json(503, {**body, "ready": False, "error": f"model {self._name!r} is not ready: {self.cause}"})
-        return _json(200, {**body, "ready": True})
-
-    def _infer(self, request: Request, phases: dict[str, float]) -> Response:
-        model = self._loaded()
-        start = perf_counter_ns()
+    def _infer(self, served: Served, request: Request, phases: Phases) -> Response:
+        model = served.model or self._repository.loaded(served)
+        served.used = start = perf_counter_ns()
+        phases.metrics = served.metrics
         headers = request.headers
         body = content_encoding.decoded(request.body, headers.get("content-encoding", ""))
         inference = inference_request.parse(body, headers.get(inference_request.HEADER_LENGTH), model.inputs)
@@ -161,6 +136,12 @@ class Server:
             response = Response(200, response.headers, content_encoding.gzipped(response.body), text=False)
         phases["Encode"] = (perf_counter_ns() - encoding) / 1e6
         return response
+
+
+def _ready(body: dict[str, Any], why_not: str) -> Response:
+    if why_not:
+        return _json(503, {**body, "ready": False, "error": why_not})
+    return _json(200, {**body, "ready": True})
 
 
 def _json(status: int, document: dict[str, Any]) -> Response:

@@ -6,6 +6,7 @@ import os
 
 import onnxruntime
 
+from . import manifest
 from .errors import ModelUnusable
 
 # AWS Lambda "Configure function memory": 1,769 MB have the equivalent of one vCPU, and other sizes in proportion.
@@ -54,10 +55,13 @@ def open_session(path: str, memory_size: int) -> onnxruntime.InferenceSession:
         memory_size: the function's memory in MB, which decides its threads.
 
     Raises:
-        ModelUnusable: the file is missing, unreadable, or not a model that this onnxruntime can load.
+        ModelUnusable: the file is missing, unreadable, or not a model that this onnxruntime can load; or the package's
+            manifest holds session options that there are none of.
     """
     file = model_file(path)
+    options = session_options(memory_size)
+    manifest.read(path).apply(options)
     try:
-        return onnxruntime.InferenceSession(file, session_options(memory_size), providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         raise ModelUnusable(f"onnxruntime {onnxruntime.__version__} cannot load {file!r}: {error}") from error

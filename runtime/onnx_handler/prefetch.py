@@ -1,0 +1,122 @@
+"""Brings the model while numpy and onnxruntime are imported: reads its files into the page cache, or downloads it.
+
+A command imports this module ahead of everything else, and that begins it. It needs nothing that awslambdaric has not
+imported already. Nothing waits for it and nothing depends on it: whatever goes wrong here is met again, and told, by
+those who load the model. `docs/loading.md` has the measurements behind the numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from threading import Lock, Thread
+
+# Storage behind a network, which an image's files and a mount are, is slow in latency: it wants requests side by side.
+THREADS = 4
+# What one system call reads. A thread that comes back from one waits for the interpreter's lock, up to 5 ms while
+# imports hold it, so there must not be many; and it reads all of it into one small buffer, over and over.
+STRIPE = 16 * 1024**2
+BUFFER = 256 * 1024
+# Smaller models are read in the time that a thread takes to start.
+WORTHWHILE = 4 * 1024**2
+_PAGE = 4096
+
+
+def start(environment: Mapping[str, str]) -> None:
+    """Begins, and returns at once."""
+    try:
+        if "MODEL_OBJECTS" in environment or '"objects"' in environment.get("MODELS", ""):
+            from .download_ahead import start as start_download
+
+            start_download(environment)
+        read_ahead(list(_files(environment)), _most(environment))
+    except Exception:  # an optimisation must not be what fails
+        pass
+
+
+def read_ahead(files: list[tuple[str, int]], most: int) -> list[Thread]:
+    """Starts the threads that read files of the given sizes, up to `most` bytes in all.
+
+    More than fits into the memory that the function has would only push out what was read first.
+    """
+    size = min(sum(size for _, size in files), most)
+    if size < WORTHWHILE:
+        return []
+    stripes = _stripes(files, most)
+    lock = Lock()
+    threads = [Thread(target=_read, args=(stripes, lock), daemon=True) for _ in range(min(THREADS, -(-size // STRIPE)))]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _files(environment: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """Every file that loading will read, with its size."""
+    root = environment.get("LAMBDA_TASK_ROOT", ".")
+    paths = [environment.get("MODEL_PATH")]
+    if "MODELS" in environment:
+        import json
+
+        paths = [model.get("path") for model in json.loads(environment["MODELS"])]
+    for path in paths:
+        if path:
+            yield from files_of(os.path.join(root, path))  # noqa: PTH118 - pathlib is not worth its import here
+
+
+def files_of(path: str) -> Iterator[tuple[str, int]]:
+    """The files of one model, a package directory or an .onnx file, with their sizes."""
+    if path.endswith(".onnx"):  # what else lies there may be other models
+        for name in (path, f"{path}.data", f"{path[:-5]}.data"):
+            if os.path.isfile(name):  # noqa: PTH113
+                yield name, os.path.getsize(name)  # noqa: PTH202
+        return
+    for directory, inside, names in os.walk(path):
+        inside[:] = [name for name in inside if name != "goldens" and not name.startswith(".")]
+        for name in names:
+            file = os.path.join(directory, name)  # noqa: PTH118
+            yield file, os.path.getsize(file)  # noqa: PTH202
+
+
+def _most(environment: Mapping[str, str]) -> int:
+    return int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 1769) * 1024**2 // 2
+
+
+def _stripes(files: list[tuple[str, int]], most: int) -> Iterator[tuple[str, int]]:
+    for file, size in files:
+        for offset in range(0, min(size, most), STRIPE):
+            yield file, offset
+        most -= size
+
+
+def _read(stripes: Iterator[tuple[str, int]], lock: Lock) -> None:
+    buffers = [bytearray(BUFFER)] * (STRIPE // BUFFER)
+    try:
+        while True:
+            with lock:
+                stripe = next(stripes, None)
+            if stripe is None:
+                return
+            file = os.open(stripe[0], os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if not _is_cached(file, stripe[1]):
+                    os.preadv(file, buffers, stripe[1])
+            finally:
+                os.close(file)
+    except OSError:
+        pass
+
+
+def _is_cached(file: int, offset: int) -> bool:
+    """Whether a stripe seems to be in the page cache, by two samples: reading it again would cost CPU time for nothing.
+
+    The first page tells little, because the reader of the stripe before may have had the kernel read ahead.
+    """
+    size = min(STRIPE, os.fstat(file).st_size - offset)
+    sample = [bytearray(1)]
+    try:
+        return all(os.preadv(file, sample, offset + at, os.RWF_NOWAIT) == 1 for at in (size // 2, max(0, size - _PAGE)))
+    except OSError:  # not in the cache, or a file system that cannot tell
+        return False
+
+
+start(os.environ)
