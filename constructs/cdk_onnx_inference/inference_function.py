@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Annotations, Duration, RemovalPolicy, Size
+from aws_cdk import Annotations, Duration, Names, RemovalPolicy, Size
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -12,9 +13,22 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from . import _environment, _image_context, _model_files, _permissions, _processing_files, _validation, _warnings
-from .errors import InvalidInferenceConfig, Problem
-from .model_source import ModelSource
+from . import (
+    _environment,
+    _image_context,
+    _model_objects,
+    _permissions,
+    _processing_files,
+    _served_models,
+    _validation,
+    _warnings,
+)
+from ._model_mount import ModelPublication
+from ._model_objects import ModelObject
+from ._served_models import ServedModel
+from ._tokens import is_unresolved
+from .errors import InvalidInferenceConfig
+from .model_source import FromBucket, InImage, ModelSource, OnMount
 from .processing import Processing
 
 _WORTH_MOVING = 128 * 1024 * 1024
@@ -97,7 +111,7 @@ class InferenceFunction(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        model: ModelSource,
+        model: ModelSource | Sequence[ModelSource],
         processing: Processing | None = None,
         memory_size: int = 1769,
         timeout: Duration | None = None,
@@ -119,46 +133,102 @@ class InferenceFunction(Construct):
         def at(argument: str) -> str:
             return f"{self.node.path}.{argument}"
 
-        model_files, problems = _model_files.collect(at("model"), model)
-        if model_files is not None:
-            problems += _validation.model_name(at("model.name"), model_files.name)
-        problems += _validation.model_version(at("model.version"), model.version)
+        models, problems = _served_models.collect(at("model"), model)
         processing_files = None
         if processing is not None:
             processing_files, found = _processing_files.collect(at("processing"), processing)
             problems += found
-        problems += _validation.memory_size(at("memory_size"), memory_size)
+        mount = _served_models.mount_of(models)
+        problems += _validation.memory_size(at("memory_size"), memory_size) or _served_models.memory_size(
+            at("memory_size"), memory_size, models
+        )
         problems += _validation.timeout(at("timeout"), self.timeout)
-        problems += _validation.ephemeral_storage_size(at("ephemeral_storage_size"), ephemeral_storage_size)
+        wrong_storage = _validation.ephemeral_storage_size(at("ephemeral_storage_size"), ephemeral_storage_size)
+        storage, cache_size, found = _served_models.ephemeral_storage(
+            at("ephemeral_storage_size"), ephemeral_storage_size, models
+        )
+        problems += wrong_storage or found
         problems += _validation.reserved_concurrent_executions(
             at("reserved_concurrent_executions"), reserved_concurrent_executions
         )
         problems += _validation.environment(at("environment"), environment or {})
         problems += _validation.metrics_namespace(at("metrics_namespace"), metrics_namespace)
-        if vpc is None and (vpc_subnets is not None or security_groups is not None):
-            problems.append(
-                Problem(
-                    "vpc-missing",
-                    at("vpc"),
-                    "None, with vpc_subnets or security_groups",
-                    "the VPC that these belong to",
-                    "Give vpc= as well, or leave them out.",
-                )
-            )
-        if model_files is None or problems:
+        if mount is None:
+            problems += _validation.vpc_of_subnets(at("vpc"), vpc, vpc_subnets, security_groups)
+        else:
+            problems += _validation.vpc_of_file_system(at("vpc"), vpc, mount.vpc)
+        if problems:
             raise InvalidInferenceConfig(problems)
         context, problems = _image_context.compose(
-            self.node.path, model_files.files, processing_files.files if processing_files else {}
+            self.node.path,
+            _served_models.image_files(models),
+            processing_files.files if processing_files else {},
+        )
+        if problems:
+            raise InvalidInferenceConfig(problems)
+        objects = {
+            number: self._objects(_model_id(models, number), served)
+            for number, served in enumerate(models)
+            if not isinstance(served.source, InImage)
+        }
+        directories = {
+            number: f"{served.source.mount.mount_path}/{self._directory(models, number)}"
+            for number, served in enumerate(models)
+            if isinstance(served.source, OnMount)
+        }
+        variables = {
+            **(environment or {}),
+            **_served_models.environment(
+                models,
+                objects={
+                    number: _model_objects.as_json(parts)
+                    for number, parts in objects.items()
+                    if models[number].is_downloaded
+                },
+                directories=directories,
+                cache_size=cache_size,
+                processing=f"{_image_context.PROCESSING_DIRECTORY}/{processing_files.module}"
+                if processing_files
+                else None,
+            ),
+            _environment.METRICS_NAMESPACE: metrics_namespace,
+            _environment.ORT_DISABLE_TELEMETRY: "1",
+        }
+        problems = _served_models.environment_size(
+            at("environment"), _model_objects.environment_length(self, variables)
         )
         if problems:
             raise InvalidInferenceConfig(problems)
 
+        if mount is not None and vpc is None:
+            vpc, vpc_subnets = mount.vpc, vpc_subnets or mount.vpc_subnets
+        access = None
+        if mount is not None and vpc is not None:
+            access = mount._read_access()
+            own = security_groups or [
+                ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description=f"Of {self.node.path}")
+            ]
+            security_groups = [*own, mount.client_security_group]
         self.log_group = log_group or logs.LogGroup(self, "LogGroup", retention=logs.RetentionDays.ONE_MONTH)
-        self.role = self._make_role(in_vpc=vpc is not None)
+        self.role = self._make_role(in_vpc=vpc is not None, mount=access.statements if access else ())
+        publications = [
+            ModelPublication(
+                self,
+                f"Publish{_model_id(models, number)}",
+                mount=served.source.mount,
+                objects=objects[number],
+                digest=served.digest,
+                directory=self._directory(models, number),
+                keep_versions=served.source.keep_versions,
+                architecture=architecture,
+            )
+            for number, served in enumerate(models)
+            if isinstance(served.source, OnMount)
+        ]
         with _image_context.docker_image_code(
             self,
             context,
-            model_digest=model_files.digest,
+            model_digest=_served_models.image_digest(models),
             architecture=architecture,
             command=_image_context.HTTP_HANDLER,
         ) as code:
@@ -169,26 +239,10 @@ class InferenceFunction(Construct):
                 architecture=architecture,
                 memory_size=memory_size,
                 timeout=self.timeout,
-                ephemeral_storage_size=ephemeral_storage_size,
+                ephemeral_storage_size=storage,
                 reserved_concurrent_executions=reserved_concurrent_executions,
-                environment={
-                    **(environment or {}),
-                    _environment.MODEL_PATH: _image_context.MODEL_DIRECTORY,
-                    _environment.MODEL_NAME: model_files.name,
-                    _environment.MODEL_VERSION: model.version,
-                    _environment.MODEL_DIGEST: model_files.digest,
-                    **(
-                        {
-                            _environment.PROCESSING_PATH: (
-                                f"{_image_context.PROCESSING_DIRECTORY}/{processing_files.module}"
-                            )
-                        }
-                        if processing_files
-                        else {}
-                    ),
-                    _environment.METRICS_NAMESPACE: metrics_namespace,
-                    _environment.ORT_DISABLE_TELEMETRY: "1",
-                },
+                environment=variables,
+                filesystem=access.file_system if access else None,
                 vpc=vpc,
                 vpc_subnets=vpc_subnets,
                 security_groups=security_groups,
@@ -196,12 +250,15 @@ class InferenceFunction(Construct):
                 log_group=self.log_group,
                 logging_format=lambda_.LoggingFormat.JSON,
                 tracing=lambda_.Tracing.ACTIVE,
-                description=description or f"ONNX model {model_files.name}, version {model.version}",
+                description=description or _description(models),
                 current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
             )
+        if mount is not None:
+            mount._configure(self.function)
         self.version = self.function.current_version
+        self.version.node.add_dependency(*publications, *self._let_read(models, objects))
         self.alias = lambda_.Alias(self, "Alias", alias_name="live", version=self.version)
-        self._warn(model_files, processing_files)
+        self._warn(models, processing_files)
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Lets `grantee` invoke the alias, and not the function's other versions."""
@@ -249,7 +306,43 @@ class InferenceFunction(Construct):
         """Invocations of the alias that Lambda refused for want of concurrency. Default statistic: sum."""
         return self.alias.metric_throttles(statistic=statistic, period=period, label=label)
 
-    def _make_role(self, *, in_vpc: bool) -> iam.Role:
+    def _objects(self, construct_id: str, model: ServedModel) -> list[ModelObject]:
+        """The model's parts in S3. Those that are on this machine become assets, which add no resource."""
+        if isinstance(model.source, FromBucket):
+            return _model_objects.in_bucket(model.source.bucket, model.source.prefix, model.parts)
+        return _model_objects.upload(Construct(self, construct_id), model.parts, model.files)
+
+    def _directory(self, models: Sequence[ServedModel], number: int) -> str:
+        """Below the mount, of one model of this function alone, because publishing one prunes the directory."""
+        function = Names.unique_resource_name(self, max_length=100, separator="-")
+        if len(models) == 1:
+            return function
+        model = models[number]
+        known = [text for text in (model.name, model.source.version) if not is_unresolved(text)]
+        return "/".join([function, *known]) if len(known) == 2 else f"{function}/{number}"
+
+    def _let_read(
+        self, models: Sequence[ServedModel], objects: Mapping[int, Sequence[ModelObject]]
+    ) -> list[iam.Policy]:
+        """Lets the function read the objects that it downloads, by a policy of these objects' own.
+
+        A new model makes a new policy, and CloudFormation removes the old one last, when the alias has moved: until
+        then the version that is serving reads what it needs.
+        """
+        parts = [part for number, found in objects.items() if models[number].is_downloaded for part in found]
+        if not parts:
+            return []
+        digest = hashlib.sha256("".join(model.digest for model in models if model.is_downloaded).encode())
+        return [
+            iam.Policy(
+                self,
+                f"ReadModel{digest.hexdigest()[:8]}",
+                roles=[self.role],
+                statements=[_model_objects.read_statement(parts)],
+            )
+        ]
+
+    def _make_role(self, *, in_vpc: bool, mount: Sequence[iam.PolicyStatement]) -> iam.Role:
         """A role whose policies are part of it, so that they exist before the function that Lambda checks them for."""
         policies = {
             "WriteLogs": iam.PolicyDocument(
@@ -262,6 +355,8 @@ class InferenceFunction(Construct):
             policies["ManageNetworkInterfaces"] = iam.PolicyDocument(
                 statements=[iam.PolicyStatement(actions=[*_permissions.MANAGE_NETWORK_INTERFACES], resources=["*"])]
             )
+        if mount:
+            policies["ReadModels"] = iam.PolicyDocument(statements=mount)
         return iam.Role(
             self,
             "Role",
@@ -270,8 +365,10 @@ class InferenceFunction(Construct):
             inline_policies=policies,
         )
 
-    def _warn(self, model: _model_files.ModelFiles, processing: _processing_files.ProcessingFiles | None) -> None:
-        if model.weights_in_graph > _WORTH_MOVING:
+    def _warn(self, models: Sequence[ServedModel], processing: _processing_files.ProcessingFiles | None) -> None:
+        for model in models:
+            if model.weights_in_graph <= _WORTH_MOVING:
+                continue
             Annotations.of(self).add_warning_v2(
                 _warnings.WEIGHTS_IN_GRAPH,
                 f"The model {model.name!r} keeps {model.weights_in_graph / 1024**2:.0f} MiB of weights in its graph "
@@ -285,3 +382,20 @@ class InferenceFunction(Construct):
                 f"The processing file {processing.module!r} is no Python that the Python of this machine understands "
                 f"({processing.unparsed}), so it was not checked. The image has a newer Python, which may.",
             )
+
+
+def _model_id(models: Sequence[ServedModel], number: int) -> str:
+    """Part of construct ids: of several models, name and version tell which is meant, unless they are not known."""
+    if len(models) == 1:
+        return "Model"
+    model = models[number]
+    if is_unresolved(model.name) or is_unresolved(model.source.version):
+        return f"Model{number}"
+    return f"Model-{model.name}-{model.source.version}"
+
+
+def _description(models: Sequence[ServedModel]) -> str:
+    if len(models) == 1:
+        (model,) = models
+        return f"ONNX model {model.name}, version {model.source.version}"
+    return f"{len(models)} ONNX models"
