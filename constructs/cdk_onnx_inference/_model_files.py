@@ -104,6 +104,17 @@ def collect(path: str, source: LocalModel) -> tuple[ModelFiles | None, list[Prob
     files[GRAPH] = graph
     if problems:
         return None, problems
+    hidden = [name for name in files if not _model_manifest.is_below(name)]
+    if hidden and not isinstance(source, InImage):
+        return None, [
+            Problem(
+                "model-parts",
+                f"{path}.path",
+                f"weights in {hidden[0]!r}",
+                "weights in files and directories whose names do not begin with a dot, which are the runtime's own",
+                "Save the model again with another location for its external data.",
+            )
+        ]
     parts = [_model_manifest.part_of(name, file) for name, file in sorted(files.items())]
     digest = _model_manifest.digest_of(parts)
     manifest = Manifest()

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from .errors import Problem
@@ -88,11 +88,12 @@ def is_sha256(text: object) -> bool:
 
 
 def is_below(name: object) -> bool:
-    """Whether a part's path stays in the model's directory, and is written in the one form that the runtime takes."""
-    if not isinstance(name, str) or not name or "\0" in name or "\\" in name:
-        return False
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts and str(path) == name and name != "."
+    """Whether the runtime takes it for a part's path: below the model's directory, in one form only, nothing hidden."""
+    return (
+        isinstance(name, str)
+        and "\0" not in name
+        and all(part and not part.startswith(".") for part in name.split("/"))
+    )
 
 
 def _parsed(content: Any) -> Manifest:
