@@ -99,6 +99,7 @@ def save_package(directory: Path, made: onnx.ModelProto | None = None, **members
     parts = [
         {"path": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name in ("model.onnx", "model.onnx.data")
+        if (directory / name).is_file()
         for content in [(directory / name).read_bytes()]
     ]
     listing = "".join(f"{part['sha256']}  {part['path']}\n" for part in parts)
