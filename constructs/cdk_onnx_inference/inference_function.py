@@ -1,4 +1,4 @@
-"""A Lambda function that serves one ONNX model, with the version and the alias that everything else invokes."""
+"""A Lambda function that serves ONNX models, with the version and the alias that everything else invokes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ and in 0.40 s out of a file beside it.
 
 
 class InferenceFunction(Construct):
-    """Serves one ONNX model under the Open Inference Protocol, from a container image on Lambda.
+    """Serves an ONNX model, or several, under the Open Inference Protocol, from a container image on Lambda.
 
     It makes the function, a role of its own with no managed policies, a log group, a version for each change, and the
     alias `live`, which points to the newest version. Everything that invokes the function goes through the alias:
@@ -52,13 +52,15 @@ class InferenceFunction(Construct):
     Args:
         scope: The parent.
         construct_id: Its id in the parent. A change replaces everything.
-        model: The model, e.g. `ModelSource.in_image("models/digits")`. A change of its content publishes a new
-            version.
-        processing: The user's own pre- and post-processing. A change publishes a new version. Default: requests go to
-            the model as they are.
+        model: The model, e.g. `ModelSource.in_image("models/digits")`, or a list of several, each with a name or a
+            version of its own; they share the function's memory, and at most one file system. A change of a model's
+            content publishes a new version.
+        processing: The user's own pre- and post-processing, of each model. A change publishes a new version. Default:
+            requests go to the model as they are.
         memory_size: Memory in MB, a whole number of 128 to 10240. CPU grows with it: 1769 MB are one vCPU, and the
-            handler sizes onnxruntime's threads by it. A change publishes a new version. Default: 1769 MB, the least
-            that gives a whole vCPU.
+            handler sizes onnxruntime's threads by it. Models whose `manifest.json` says how much memory they were
+            measured to take (`measurements.after.anonymous_mb`) must fit. A change publishes a new version. Default:
+            1769 MB, the least that gives a whole vCPU.
         timeout: Longest run of one invocation, 1 to 900 whole seconds; the first also waits for a start that took
             longer than 10 s. A change publishes a new version. Default: 30 seconds, which is what an HTTP API waits
             for.
@@ -66,15 +68,18 @@ class InferenceFunction(Construct):
             and publishes a new version. Default: x86_64, on which onnxruntime has always run in Lambda and which most
             machines that build images have; arm64 is about a fifth cheaper, and needs onnxruntime 1.26 or later (the
             image has it), and a builder that can build for it.
-        ephemeral_storage_size: Size of `/tmp`, 512 to 10240 MiB. A change publishes a new version. Default: 512 MiB.
+        ephemeral_storage_size: Size of `/tmp`, 512 to 10240 MiB. A change publishes a new version. Default: 512 MiB,
+            or as much as models that are downloaded need, and 64 MiB of room; what is above 512 MiB costs.
         reserved_concurrent_executions: Most environments that may run at once, taken from the account's pool; 0 stops
             the function. A change replaces nothing and publishes nothing. Default: no reservation.
         environment: Further environment variables, e.g. for `processing`. Not the names that the handler's own
-            settings have. A change publishes a new version, except of a value that is known only at deployment.
-            Default: none.
-        vpc: A VPC to run in. The model needs none. A change updates the function in place. Default: none.
-        vpc_subnets: Which subnets of `vpc`. Default: its private ones.
-        security_groups: For the network interfaces in `vpc`. Default: a new one, which lets everything out.
+            settings have, and at most 4 KB together with these. A change publishes a new version, except of a value
+            that is known only at deployment. Default: none.
+        vpc: A VPC to run in. Only a model on a file system needs one: that of the file system. A change updates the
+            function in place. Default: that of the file system, or none.
+        vpc_subnets: Which subnets of `vpc`. Default: those of the file system, or the private ones.
+        security_groups: For the network interfaces in `vpc`. Default: a new one, which lets everything out. The file
+            system's own for its clients comes on top.
         log_group: Where the function's logs go. A change updates the function in place. Default: a new group,
             retained when the stack is deleted, whose events expire after one month.
         metrics_namespace: CloudWatch namespace of the metrics that the handler embeds in its log. A change publishes
@@ -91,9 +96,11 @@ class InferenceFunction(Construct):
         timeout: Longest run of one invocation.
 
     Raises:
-        InvalidInferenceConfig: With all problems: the codes that `ModelSource.in_image` and `Processing` name, and
-            `memory-size-range`, `timeout-range`, `ephemeral-storage-range`, `reserved-concurrency-range`,
-            `environment-reserved`, `environment-name`, `metrics-namespace`, `vpc-missing`, `image-file-collision`.
+        InvalidInferenceConfig: With all problems: the codes that the factories of `ModelSource` and `Processing` name,
+            and `model-missing`, `model-duplicate`, `model-mounts`, `memory-size-range`, `memory-too-small`,
+            `timeout-range`, `ephemeral-storage-range`, `ephemeral-storage-too-small`, `reserved-concurrency-range`,
+            `environment-reserved`, `environment-name`, `environment-too-large`, `metrics-namespace`, `vpc-missing`,
+            `vpc-of-file-system`, `image-file-collision`, `image-too-large`.
 
     Warns, in CDK's way:
         `cdk-onnx-inference:weights-in-graph`, `cdk-onnx-inference:processing-not-parsed`.
