@@ -62,7 +62,7 @@ class ModelMount(Construct):
             "ClientSecurityGroup",
             vpc=self.vpc,
             allow_all_outbound=False,
-            description=f"Of the functions that mount {self.node.path}",
+            description="Of the functions that mount a file system with models",
         )
         self.client_security_group.add_egress_rule(ec2.Peer.any_ipv4(), _NFS, "NFS")
         for security_group in security_groups:

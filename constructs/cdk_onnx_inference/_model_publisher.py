@@ -84,7 +84,7 @@ class ModelPublisher(Construct):
             "SecurityGroup",
             vpc=vpc,
             allow_all_outbound=False,
-            description=f"Of the publisher on {scope.node.path}",
+            description="Of the publisher of models",
         )
         security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "S3, also to answer CloudFormation")
         context, _ = _image_context.compose(self.node.path, {}, {})
@@ -105,5 +105,5 @@ class ModelPublisher(Construct):
                 role=self.role,
                 log_group=self.log_group,
                 logging_format=lambda_.LoggingFormat.JSON,
-                description=f"Publishes models on {scope.node.path}",
+                description="Publishes models on a mounted file system",
             )

@@ -213,7 +213,7 @@ class InferenceFunction(Construct):
         if mount is not None and vpc is not None:
             access = mount._read_access()
             own = security_groups or [
-                ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description=f"Of {self.node.path}")
+                ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description="Of an inference function")
             ]
             security_groups = [*own, mount.client_security_group]
         self.log_group = log_group or logs.LogGroup(self, "LogGroup", retention=logs.RetentionDays.ONE_MONTH)

@@ -44,8 +44,9 @@ class ModelFileSystem(ModelMount):
         mount_path: Where functions see the file system: `/mnt/` and one name. A change publishes a new version of each
             of them. Default: `/mnt/models`.
         encryption_key: Key to encrypt with. A change replaces the file system. Default: the account's own for EFS.
-        automatic_backups: Whether AWS Backup makes a backup each day, kept for 35 days, at a sixth of the storage's
-            price. A change updates in place. Default: yes.
+        automatic_backups: Whether AWS Backup makes a backup each day and keeps it for 35 days, at its own price for
+            each GB. A deployment can publish the current models again without it, but not the former ones. A change
+            updates in place. Default: yes.
         removal: What becomes of the file system with the stack. Default: `Removal.retain()`.
 
     Attributes:
@@ -98,7 +99,7 @@ class ModelFileSystem(ModelMount):
                 "SecurityGroup",
                 vpc=vpc,
                 allow_all_outbound=False,
-                description=f"Of the file system {self.node.path}",
+                description="Of a file system with models",
             ),
             encrypted=True,
             kms_key=encryption_key,

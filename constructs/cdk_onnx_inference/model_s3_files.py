@@ -95,7 +95,7 @@ class ModelS3Files(ModelMount):
             "SecurityGroup",
             vpc=vpc,
             allow_all_outbound=False,
-            description=f"Of the file system {self.node.path}",
+            description="Of a file system with models",
         )
         self.read_access_point = self._access_point("ReadAccessPoint", READER)
         self.write_access_point = self._access_point("WriteAccessPoint", WRITER)
