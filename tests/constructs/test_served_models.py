@@ -112,6 +112,32 @@ def test_a_new_model_from_s3_has_a_policy_of_its_own_and_the_same_image(tmp_path
     assert (len(names), len(images)) == (2, 1)
 
 
+def test_an_object_depends_on_every_byte_of_its_part(tmp_path: Path) -> None:
+    """CDK hashes a file that begins without zero bytes as text, in which all bytes that are no UTF-8 are the same."""
+    keys = set()
+    for byte in (0x80, 0x81):
+        made = models.matmul()
+        made.graph.initializer[0].raw_data = bytes([byte]) * 48
+        stack = Stack(synth.new_app(tmp_path / f"cdk.out.{byte}"), "Shop")
+        found = variables(stack, ModelSource.from_s3(models.save_package(tmp_path / "digits", made)))
+        (uri,) = (part["uri"] for part in json.loads(found["MODEL_OBJECTS"])["parts"] if "data" in part["path"])
+        keys.add(uri)
+    assert len(keys) == 2
+
+
+def test_files_may_be_links_as_in_a_hub_cache(stack: Stack, package: Path, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    for number, file in enumerate(sorted(package.iterdir())):
+        (links / file.name).symlink_to(file.rename(tmp_path / f"blob{number}"))
+    variables(stack, ModelSource.from_s3(links))
+    app = stack.node.root
+    assert isinstance(app, App)
+    assets = [path for path in Path(app.outdir).glob("asset.*") if path.suffix in (".onnx", ".data")]
+    assert len(assets) == 2
+    assert not [path for path in assets if path.is_symlink()]
+
+
 def test_every_variable_is_in_the_contract(stack: Stack, package: Path, tmp_path: Path) -> None:
     (tmp_path / "words.py").write_text("def preprocess(request):\n    return request.inputs\n")
     several = variables(
@@ -290,6 +316,11 @@ def test_fails_on_an_environment_that_is_too_large(codes: Codes, stack: Stack, p
     sources = [ModelSource.from_s3(package, name=f"m{number}") for number in range(5)]
     assert codes(lambda: variables(stack, sources)) == ["environment-too-large"]
     assert "Resources" not in synth.template_of(stack)
+
+
+def test_four_models_of_three_files_fit_the_environment(stack: Stack, package: Path) -> None:
+    sources = [ModelSource.from_s3(package, name=f"m{number}") for number in range(4)]
+    assert len(json.loads(variables(stack, sources)["MODELS"])) == 4
 
 
 def test_the_environment_is_measured_as_lambda_does(tmp_path: Path, package: Path) -> None:

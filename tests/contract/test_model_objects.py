@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import Any
 
+import pytest
 from aws_cdk import Stack
 from aws_cdk import aws_s3 as s3
 
 from cdk_onnx_inference import ModelPart, ModelSource, _bucket_parts, _model_manifest, _model_objects
-from onnx_handler import parts
 from tests.support import models, synth
 
 
-def test_parts_are_read_as_they_are_written(tmp_path: Path) -> None:
+@pytest.fixture
+def parts() -> Any:
+    """The runtime's reader."""
+    return importlib.import_module("onnx_handler.parts")
+
+
+def test_parts_are_read_as_they_are_written(parts: Any, tmp_path: Path) -> None:
     package = models.save_package(tmp_path / "digits")
     bucket = s3.Bucket.from_bucket_name(Stack(synth.new_app(tmp_path / "out"), "Shop"), "Bucket", "our-models")
     source = ModelSource.from_bucket(bucket=bucket, prefix="m/1", manifest=package / "manifest.json")
@@ -28,7 +36,7 @@ def test_parts_are_read_as_they_are_written(tmp_path: Path) -> None:
     parts.check_digest("Parts", read, found.digest)
 
 
-def test_the_manifest_is_no_part_of_the_digest() -> None:
+def test_the_manifest_is_no_part_of_the_digest(parts: Any) -> None:
     graph, manifest = (ModelPart(name, 1, "0" * 64) for name in ("model.onnx", parts.MANIFEST))
     assert _model_manifest.MANIFEST == parts.MANIFEST
     assert _model_manifest.digest_of([graph, manifest]) == _model_manifest.digest_of([graph])
