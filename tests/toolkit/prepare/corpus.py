@@ -306,7 +306,8 @@ def save(made: ModelProto, path: Path, *, external: bool = False) -> Path:
     """Writes a model; `external` puts all its weights into a file beside it, unaligned, as exporters do."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if external:
-        onnx.save(made, path, save_as_external_data=True, location=f"{path.name}.weights", size_threshold=0)
+        copy = ModelProto.FromString(made.SerializeToString())
+        onnx.save(copy, path, save_as_external_data=True, location=f"{path.name}.weights", size_threshold=0)
     else:
         onnx.save(made, path)
     return path

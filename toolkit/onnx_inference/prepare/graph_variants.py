@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from onnx import ModelProto
 
 from .errors import Refused
-from .onnx_model import GRAPH, OnnxModel, load_proto, read_model
+from .onnx_model import GRAPH, OnnxModel, check_structure, load_proto, read_model
 from .precision import quantize_dynamic, quantize_static, to_float16
 from .samples import Feed
 from .session_options import SessionOptions
@@ -80,7 +80,7 @@ def make_variants(
         Refused: the precision cannot be had.
     """
     notes: list[str] = []
-    basic = _optimized(model, scratch, "basic", notes) or _unoptimized(model, scratch)
+    basic = _optimized(model, scratch, "basic", notes) or unoptimized(model, scratch / "none")
     if precision != "as-is":
         return [_with_precision(basic, scratch, precision, calibration)], notes
     if model.is_quantized():
@@ -89,7 +89,9 @@ def make_variants(
         )
         return [basic], notes
     extended = _optimized(model, scratch, "extended", notes)
-    return [variant for variant in (basic, extended) if variant is not None], notes
+    if extended is None or extended.path.read_bytes() == basic.path.read_bytes():
+        return [basic], notes
+    return [basic, extended], notes
 
 
 def _optimized(
@@ -100,8 +102,9 @@ def _optimized(
     try:
         run_session(model.path, SessionOptions(graph_optimization_level=level), optimized=made / GRAPH)
         proto = load_proto(made / GRAPH)
-    except (SessionFailed, OSError) as error:
-        notes.append(f"onnxruntime could not write the graph optimised at level {level}: {error}")
+        check_structure(proto)
+    except (SessionFailed, Refused, OSError) as error:
+        notes.append(f"What onnxruntime writes at level {level} is no valid model, and not used: {error}")
         shutil.rmtree(made)
         return None
     proto.producer_name, proto.producer_version = model.proto.producer_name, model.proto.producer_version
@@ -118,8 +121,9 @@ def _optimized(
     return variant
 
 
-def _unoptimized(model: OnnxModel, scratch: Path) -> GraphVariant:
-    variant = GraphVariant("none", "as-is", scratch / "none")
+def unoptimized(model: OnnxModel, directory: Path) -> GraphVariant:
+    """The graph as it was given, its weights laid out as a package's."""
+    variant = GraphVariant("none", "as-is", directory)
     proto = ModelProto()
     proto.CopyFrom(model.proto)
     _write(proto, model.path.parent, variant)

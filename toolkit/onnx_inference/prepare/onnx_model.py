@@ -86,7 +86,7 @@ def read_model(given: Path) -> OnnxModel:
         weights_of(path.parent, tensor.tensor, path).file for tensor in tensors(proto) if is_external(tensor.tensor)
     }
     _check_versions(proto)
-    _check_structure(proto)
+    check_structure(proto)
     return OnnxModel(path, proto, tuple(sorted(files)))
 
 
@@ -233,11 +233,14 @@ def _check_versions(proto: ModelProto) -> None:
             )
 
 
-def _check_structure(proto: ModelProto) -> None:
+def check_structure(proto: ModelProto) -> None:
     """Runs the checker of the onnx package.
 
     It would look for external data in the current directory: the files are checked already, so a copy without them
     is shown to it.
+
+    Raises:
+        Refused: `model-operator` or `model-invalid`.
     """
     if any(is_external(found.tensor) for found in tensors(proto)):
         copy = ModelProto()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 from .errors import Refused
 from .goldens import Goldens, given_goldens, made_up_goldens, run_feeds, timed_feed
-from .graph_variants import GraphVariant, Precision, make_variants
+from .graph_variants import GraphVariant, Precision, make_variants, unoptimized
 from .model_package import (
     FORMAT,
     FORMAT_VERSION,
@@ -161,8 +162,9 @@ def prepare(request: Request, steps: Steps) -> Prepared:
     """
     with new_package(request.output, force=request.force) as (package, scratch):
         with steps.step("Reading the model"):
-            model = read_model(request.model)
-            signature = _signature(model)
+            given = read_model(request.model)
+            model, loaded, mended = _loadable(given, scratch)
+            signature = read_signature(model.proto, loaded.inputs, loaded.outputs)
         with steps.step("Running golden samples"):
             goldens = _goldens(model, signature, request, scratch)
         with steps.step("Optimising the graph"):
@@ -199,28 +201,26 @@ def prepare(request: Request, steps: Steps) -> Prepared:
             "graph": {"optimization": variant.optimization, "precision": variant.precision},
             "session": chosen.session.to_manifest(),
             "objective": request.objective,
-            "reasons": [*reasons_for(bench, chosen, original, variant), *notes],
+            "reasons": [*reasons_for(bench, chosen, original, variant), *mended, *notes],
             "parity": [output.to_manifest() for output in parity],
             "measurements": _measurements(request, bench, original, chosen),
         }
         write_manifest(package, manifest)
     size = sum(part["size"] for part in parts)
-    return Prepared(manifest, bench[original], bench[chosen], model.size, size, parity)
+    return Prepared(manifest, bench[original], bench[chosen], given.size, size, parity)
 
 
-def _signature(model: OnnxModel) -> Signature:
+def _loadable(model: OnnxModel, scratch: Path) -> tuple[OnnxModel, SessionRun, list[str]]:
+    """The model, or where onnxruntime cannot load it for a small tensor that is outside, a copy that has it inside."""
     try:
-        loaded = _load(model)
+        return model, _load(model), []
     except SessionFailed as error:
-        if _NOT_RUNNABLE.search(error.message):
-            raise unknown_operator(error.message) from None
-        fix = "Export the model again, with the newest release of the exporter that you can use."
-        if "locale" in error.message:
-            fix = "Set the attribute locale of its StringNormalizer to 'C', which every system has; Lambda has few others."
-        raise Refused(
-            "model-not-loadable", f"onnxruntime {onnxruntime_version()} does not load the model: {error.message}", fix
-        ) from None
-    return read_signature(model.proto, loaded.inputs, loaded.outputs)
+        if model.files and "external" in error.message:
+            mended = read_model(unoptimized(model, scratch / "mended").path)
+            with contextlib.suppress(SessionFailed):
+                note = "The model as given does not load, because shapes are outside the graph: they are inside now."
+                return mended, _load(mended), [note]
+        raise _not_loadable(error.message) from None
 
 
 def _load(model: OnnxModel) -> SessionRun:
@@ -228,6 +228,15 @@ def _load(model: OnnxModel) -> SessionRun:
         return run_session(model.path, SessionOptions(graph_optimization_level="disable"))
     except SessionFailed:
         return run_session(model.path, SessionOptions())
+
+
+def _not_loadable(message: str) -> Refused:
+    if _NOT_RUNNABLE.search(message):
+        return unknown_operator(message)
+    fix = "Export the model again, with the newest release of the exporter that you can use."
+    if "locale" in message:
+        fix = "Set the attribute locale of its StringNormalizer to 'C': Lambda has few others."
+    return Refused("model-not-loadable", f"onnxruntime {onnxruntime_version()} does not load the model: {message}", fix)
 
 
 def _goldens(model: OnnxModel, signature: Signature, request: Request, scratch: Path) -> Goldens:

@@ -28,7 +28,8 @@ _PRECISIONS = {
     "the 8 bits, so that CPUs without VNNI do not saturate.",
     "int8-static": "Weights and activations are 8-bit integers, with ranges from the calibration samples. Weights use "
     "7 of the 8 bits, so that CPUs without VNNI do not saturate.",
-    "fp16": "Weights and operators are FP16; inputs and outputs stay as they were.",
+    "fp16": "Weights and operators are FP16; inputs and outputs stay as they were. Where the CPU has no FP16 kernels, "
+    "onnxruntime converts to FP32 at load: the file is smaller, the memory is not.",
 }
 
 

@@ -91,17 +91,7 @@ def run_session(
         "warm_seconds": warm_seconds,
         "optimized": str(optimized) if optimized else None,
     }
-    process = subprocess.run(
-        [sys.executable, "-P", str(_WORKER)],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
-    )
-    if process.returncode:
-        raise SessionFailed("died", _death(process.returncode, process.stderr))
-    answer: Mapping[str, Any] = json.loads(process.stdout)
+    answer = _ask(request)
     if "failed" in answer:
         raise SessionFailed(answer["failed"], _cleaned(answer["message"]))
     return SessionRun(
@@ -112,6 +102,22 @@ def run_session(
         answer.get("warm", 0.0),
         answer.get("anonymous"),
     )
+
+
+def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Has the worker answer a request in a process of its own."""
+    process = subprocess.run(
+        [sys.executable, "-P", str(_WORKER)],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
+    )
+    if process.returncode:
+        raise SessionFailed("died", _death(process.returncode, process.stderr))
+    answer: dict[str, Any] = json.loads(process.stdout)
+    return answer
 
 
 def _death(returncode: int, stderr: str) -> str:

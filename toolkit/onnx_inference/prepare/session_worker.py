@@ -39,9 +39,10 @@ def read_arrays(path: Path) -> dict[str, Array]:
         ValueError: it is no .npz file, or it holds pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array; save arrays by name with numpy.savez")
+        stored = np.load(path, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array; save arrays by name with numpy.savez")
+        with stored:
             arrays = {name: np.asarray(stored[name]) for name in stored.files}
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"it is not an .npz file: {error}") from None
@@ -133,6 +134,15 @@ def _signature(specs: Sequence[Any]) -> list[dict[str, Any]]:
     return [{"name": spec.name, "type": spec.type, "shape": list(spec.shape or ())} for spec in specs]
 
 
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Answers a request of session_process.py; where that fails, says at which stage and with which message."""
+    stage = ["start"]
+    try:
+        return _answer(request, stage)
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        return {"failed": stage[0], "message": f"{error}"}
+
+
 def _answer(request: Mapping[str, Any], stage: list[str]) -> dict[str, Any]:
     options = session_options(request["session"], request["threads"])
     if request["optimized"]:
@@ -149,7 +159,7 @@ def _answer(request: Mapping[str, Any], stage: list[str]) -> dict[str, Any]:
     session = onnxruntime.InferenceSession(request["model"], options, providers=["CPUExecutionProvider"])
     load = perf_counter() - started
     stage[0] = "run"
-    answer: dict[str, Any] = {
+    told: dict[str, Any] = {
         "load": load,
         "inputs": _signature(session.get_inputs()),
         "outputs": _signature(session.get_outputs()),
@@ -160,12 +170,12 @@ def _answer(request: Mapping[str, Any], stage: list[str]) -> dict[str, Any]:
         first = perf_counter() - started
         if number == 0:
             after = anonymous_bytes()
-            answer["first"] = first
-            answer["anonymous"] = None if before is None or after is None else max(0, after - before)
-            answer["warm"] = _warm(session, arrays, request["warm_seconds"], first)
+            told["first"] = first
+            told["anonymous"] = None if before is None or after is None else max(0, after - before)
+            told["warm"] = _warm(session, arrays, request["warm_seconds"], first)
         if request["outputs"]:
             write_arrays(Path(request["outputs"]) / f"{number}.npz", outputs)
-    return answer
+    return told
 
 
 def _warm(session: onnxruntime.InferenceSession, arrays: Mapping[str, Array], seconds: float, first: float) -> float:
@@ -180,15 +190,5 @@ def _warm(session: onnxruntime.InferenceSession, arrays: Mapping[str, Array], se
     return median(times)
 
 
-def main() -> None:
-    """Answers the request on standard input."""
-    stage = ["start"]
-    try:
-        answer = _answer(json.load(sys.stdin), stage)
-    except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        answer = {"failed": stage[0], "message": f"{error}"}
-    json.dump(answer, sys.stdout)
-
-
 if __name__ == "__main__":
-    main()
+    json.dump(answer(json.load(sys.stdin)), sys.stdout)
