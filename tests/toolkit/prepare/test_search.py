@@ -9,7 +9,16 @@ import pytest
 
 from onnx_inference.prepare import search
 from onnx_inference.prepare.parity import compare, tolerance
-from onnx_inference.prepare.search import Bench, Candidate, choose, promising, thread_count
+from onnx_inference.prepare.search import (
+    Bench,
+    Candidate,
+    Measurement,
+    Runs,
+    choose,
+    gains_from_threads,
+    promising,
+    thread_count,
+)
 from onnx_inference.prepare.session_options import DISABLE_PREPACKING, SessionOptions
 from onnx_inference.prepare.session_process import SessionFailed, SessionRun
 from tests.toolkit.prepare import corpus
@@ -21,10 +30,6 @@ FUSED = replace(PACKED, graph=Path("e"), label="extended")
 
 def run(load: float, warm: float, anonymous: float, first: float = 0.0) -> SessionRun:
     return SessionRun([], [], load / 1e3, (first or warm) / 1e3, warm / 1e3, int(anonymous * 1e6))
-
-
-def bench(runs: dict[Candidate, list[SessionRun]]) -> Bench:
-    return Bench(Path("x.npz"), 3, runs=runs)
 
 
 # Load ms, warm ms, anonymous MB: as measured with a 400 MB multilayer perceptron and a small CNN.
@@ -44,8 +49,8 @@ CNN = {PACKED: [run(105, 22, 15)] * 3, MAPPED: [run(5, 31, 11)] * 3}
         (CNN, "cold-start", MAPPED),
     ],
 )
-def test_objectives(measured: dict, objective: search.Objective, chosen: Candidate) -> None:
-    assert choose(bench(measured), [PACKED, MAPPED], objective) == chosen
+def test_objectives(measured: Runs, objective: search.Objective, chosen: Candidate) -> None:
+    assert choose(measured, [PACKED, MAPPED], objective) == chosen
 
 
 @pytest.mark.parametrize("objective", search.OBJECTIVES)
@@ -54,18 +59,23 @@ def test_of_equals_the_simplest_is_chosen(objective: search.Objective) -> None:
         FUSED: [run(4, 0.020, 1.5), run(5, 0.021, 1.5), run(6, 0.020, 1.5)],
         PACKED: [run(6, 0.021, 1.6), run(4.5, 0.020, 1.6), run(5, 0.022, 1.6)],
     }
-    assert choose(bench(measured), [PACKED, FUSED], objective) == PACKED
+    assert choose(measured, [PACKED, FUSED], objective) == PACKED
 
 
 def test_a_difference_within_the_noise_is_none() -> None:
     measured = {PACKED: [run(9, 20, 5), run(9, 30, 5), run(9, 40, 5)], FUSED: [run(9, 28, 5)] * 3}
-    assert choose(bench(measured), [PACKED, FUSED], "latency") == PACKED
+    assert choose(measured, [PACKED, FUSED], "latency") == PACKED
 
 
 def test_candidates_that_failed_are_not_chosen() -> None:
-    made = bench({PACKED: [run(9, 9, 9)]})
-    made.failures[FUSED] = "no kernel"
-    assert choose(made, [FUSED, PACKED], "balanced") == PACKED
+    assert choose({PACKED: [run(9, 9, 9)]}, [FUSED, PACKED], "balanced") == PACKED
+
+
+def test_threads_are_judged_by_the_fastest_runs() -> None:
+    one, many = PACKED, replace(PACKED, threads=2)
+    disturbed = [run(9, warm, 9) for warm in (60, 12, 55)]
+    assert gains_from_threads({one: [run(9, 20, 9)] * 3, many: disturbed}, one, many)
+    assert not gains_from_threads({one: [run(9, 20, 9)] * 3, many: [run(9, 19, 9)] * 3}, one, many)
 
 
 def measured_by(monkeypatch: pytest.MonkeyPatch, runs: dict[Path, SessionRun]) -> list[Path]:
@@ -86,22 +96,29 @@ def candidates(*names: str) -> list[Candidate]:
 
 
 def test_rounds_are_interleaved_and_the_hopeless_and_the_broken_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = {Path("a"): run(10, 100, 1), Path("b"): run(10, 120, 1), Path("slow"): run(10, 900, 1)}
-    order = measured_by(monkeypatch, runs)
+    order = measured_by(
+        monkeypatch, {Path("a"): run(10, 100, 1), Path("b"): run(10, 120, 1), Path("slow"): run(10, 900, 1)}
+    )
     ticks: list[None] = []
-    made = Bench(Path("x.npz"), 3, advance=lambda: ticks.append(None))
-    all_of_them = candidates("a", "slow", "b", "broken")
-    made.measure(all_of_them, promising(made, "latency", []))
+    first, slow, second, broken = candidates("a", "slow", "b", "broken")
+    runs = Bench(Path("x.npz"), 3).measure(
+        [first, slow, second, broken], promising("latency", []), lambda: ticks.append(None)
+    )
     assert [path.name for path in order] == ["a", "slow", "b", "broken", "a", "b", "a", "b"]
     assert len(ticks) == 12
-    assert made.failures == {all_of_them[3]: "no kernel"}
-    assert made[all_of_them[0]].rounds == 3
+    assert {candidate: len(own) for candidate, own in runs.items()} == {first: 3, slow: 1, second: 3}
+    assert Measurement.of(runs[second]).warm == pytest.approx(0.12)
+
+
+def test_all_broken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured_by(monkeypatch, {})
+    with pytest.raises(SessionFailed, match="no kernel"):
+        Bench(Path("x.npz"), 3).measure(candidates("a", "b"), promising("latency", []), lambda: None)
 
 
 def test_equals_are_not_measured_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     order = measured_by(monkeypatch, {Path("a"): run(5, 0.02, 1), Path("b"): run(5, 0.02, 1)})
-    made = Bench(Path("x.npz"), 5)
-    made.measure(candidates("a", "b"), promising(made, "balanced", []))
+    Bench(Path("x.npz"), 5).measure(candidates("a", "b"), promising("balanced", []), lambda: None)
     assert len(order) == 4
 
 

@@ -115,3 +115,11 @@ def test_weights_are_mapped_and_stay_out_of_the_process(tmp_path: Path) -> None:
     assert run.anonymous <= 0.15 * result.size_after
     assert result.before.anonymous is not None
     assert result.before.anonymous > result.size_before
+
+
+def test_operator_sets_are_named_once() -> None:
+    """skl2onnx names the standard one twice."""
+    made = corpus.trees()
+    made.opset_import.extend([made.opset_import[1], helper.make_opsetid("ai.onnx", corpus.OPSET)])
+    strip(made)
+    assert [(entry.domain, entry.version) for entry in made.opset_import] == [("", corpus.OPSET), ("ai.onnx.ml", 3)]

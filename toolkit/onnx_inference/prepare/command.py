@@ -127,6 +127,8 @@ def prepare(ctx: click.Context, /, model: Path | None, output: Path | None, **op
     except Refused as refusal:
         report.refused(refusal)
         ctx.exit(1)
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _prepare(report: Report, model: Path | None, output: Path | None, options: dict[str, Any]) -> None:

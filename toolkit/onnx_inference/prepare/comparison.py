@@ -63,10 +63,9 @@ def compare_packages(
     with tempfile.TemporaryDirectory() as scratch:
         timed = Path(scratch, "timed.npz")
         write_arrays(timed, feeds[0])
-        bench = Bench(timed, rounds)
         try:
-            with steps.step("Measuring both", 2 * rounds) as bench.advance:
-                bench.measure(candidates, lambda going: going)
+            with steps.step("Measuring both", 2 * rounds) as advance:
+                runs = Bench(timed, rounds).measure(candidates, lambda runs: runs, advance)
             with steps.step("Comparing outputs"):
                 results = [
                     run_feeds(candidate.graph, candidate.session, feeds, Path(scratch), threads=threads)
@@ -87,4 +86,4 @@ def compare_packages(
                 f"{min_agreement:.1%} are required.",
                 "Prepare the second with higher precision, or accept it with a lower --min-agreement.",
             )
-    return Compared(packages, (bench[candidates[0]], bench[candidates[1]]), parity)
+    return Compared(packages, (Measurement.of(runs[candidates[0]]), Measurement.of(runs[candidates[1]])), parity)

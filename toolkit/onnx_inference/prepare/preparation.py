@@ -7,7 +7,7 @@ import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,15 +27,15 @@ from .model_package import (
 from .onnx_model import GRAPH, OnnxModel, load_proto, opsets, read_model, unknown_operator
 from .onnxruntime_support import onnxruntime_version
 from .parity import OutputParity, compare, tolerance
-from .reasons import reasons_for
+from .reasons import Found, reasons_for
 from .samples import MAX_BYTES, Feed, read_samples
 from .search import (
-    THREADS_GAIN,
     Bench,
     Candidate,
     Measurement,
     Objective,
     choose,
+    gains_from_threads,
     graph_candidates,
     is_busy,
     memory_candidates,
@@ -173,11 +173,11 @@ def prepare(request: Request, steps: Steps) -> Prepared:
         write_arrays(timed, timed_feed(goldens, signature))
         bench = Bench(timed, request.rounds)
         original = Candidate(model.path, "as given", SessionOptions(), thread_count(request.memory_size))
-        chosen = _search(bench, original, variants, request.objective, steps)
-        variant = next(variant for variant in variants if variant.path == chosen.graph)
+        found = _search(bench, original, variants, request.objective, steps)
+        variant = next(variant for variant in variants if variant.path == found.best.graph)
         with steps.step("Comparing with the original"):
-            parity = _parity(request, signature, goldens, chosen, scratch)
-        _check_gates(request, variant, bench[original], bench[chosen], parity)
+            parity = _parity(request, signature, goldens, found, scratch)
+        _check_gates(request, variant, found.before, found.after, parity)
         move_parts(variant.files, package)
         write_goldens(
             package, goldens.feeds, goldens.expected, _goldens_index(request, goldens, parity), at_most=2 * MAX_BYTES
@@ -199,15 +199,15 @@ def prepare(request: Request, steps: Steps) -> Prepared:
             ],
             "onnxruntime": onnxruntime_version(),
             "graph": {"optimization": variant.optimization, "precision": variant.precision},
-            "session": chosen.session.to_manifest(),
+            "session": found.session.to_manifest(),
             "objective": request.objective,
-            "reasons": [*reasons_for(bench, chosen, original, variant), *mended, *notes],
+            "reasons": [*reasons_for(found, variant), *mended, *notes],
             "parity": [output.to_manifest() for output in parity],
-            "measurements": _measurements(request, bench, original, chosen),
+            "measurements": _measurements(request, found),
         }
         write_manifest(package, manifest)
     size = sum(part["size"] for part in parts)
-    return Prepared(manifest, bench[original], bench[chosen], given.size, size, parity)
+    return Prepared(manifest, found.before, found.after, given.size, size, parity)
 
 
 def _loadable(model: OnnxModel, scratch: Path) -> tuple[OnnxModel, SessionRun, list[str]]:
@@ -253,37 +253,32 @@ def _calibration(request: Request, signature: Signature) -> list[Feed]:
 
 def _search(
     bench: Bench, original: Candidate, variants: Sequence[GraphVariant], objective: Objective, steps: Steps
-) -> Candidate:
+) -> Found:
     first = graph_candidates(variants, original.threads)
-    with steps.step("Measuring graphs, levels, prepacking", (len(first) + 1) * bench.rounds) as bench.advance:
-        bench.measure([original, *first], promising(bench, objective, [original]))
-    if not any(candidate in bench.runs for candidate in first):
-        message = next(iter(bench.failures.values()))
+    try:
+        with steps.step("Measuring graphs, levels, prepacking", len(first) * bench.rounds) as advance:
+            graphs = bench.measure(first, promising(objective, []), advance)
+    except SessionFailed as error:
         raise Refused(
-            "model-fails", f"What was made of the model does not run: {message}", "Prepare it with other options."
-        )
-    best = choose(bench, first, objective)
+            "model-fails", f"What was made of the model does not run: {error.message}", "Prepare it with other options."
+        ) from None
+    best = choose(graphs, first, objective)
     second = memory_candidates(best)
-    with steps.step("Measuring the memory arena", len(second) * bench.rounds) as bench.advance:
-        bench.measure(second, promising(bench, objective, second))
-    best = choose(bench, second, objective)
-    if not (third := thread_candidates(best)):
-        return best
-    with steps.step("Measuring threads", len(third) * bench.rounds) as bench.advance:
-        bench.measure(third, promising(bench, objective, third))
-    one, many = third
-    fastest = {candidate: min(run.warm for run in bench.runs[candidate]) for candidate in third}
-    if is_busy() or fastest[many] <= THREADS_GAIN * fastest[one]:
-        return best
-    single = replace(one, session=replace(one.session, intra_op_num_threads=1))
-    bench.runs[single] = bench.runs[one]
-    return single
+    with steps.step("Measuring the memory arena", len(second) * bench.rounds) as advance:
+        memory = bench.measure(second, promising(objective, second), advance)
+    best = choose(memory, second, objective)
+    one, *several = thread_candidates(best)
+    third = list(dict.fromkeys([original, best, one, *several]))
+    with steps.step("Measuring threads, and the original", len(third) * bench.rounds) as advance:
+        final = bench.measure(third, lambda runs: runs, advance)
+    fixed = bool(several) and not is_busy() and not gains_from_threads(final, one, several[0])
+    return Found(original, best, one if fixed else best, fixed, graphs, memory, final)
 
 
 def _parity(
-    request: Request, signature: Signature, goldens: Goldens, chosen: Candidate, scratch: Path
+    request: Request, signature: Signature, goldens: Goldens, found: Found, scratch: Path
 ) -> list[OutputParity]:
-    outputs = run_feeds(chosen.graph, chosen.session, goldens.feeds, scratch, threads=chosen.threads)
+    outputs = run_feeds(found.best.graph, found.session, goldens.feeds, scratch, threads=found.best.threads)
     tolerances = {
         tensor.name: tolerance(tensor.datatype, lossy=request.lossy, rtol=request.rtol, atol=request.atol)
         for tensor in signature.outputs
@@ -358,21 +353,24 @@ def _goldens_index(request: Request, goldens: Goldens, parity: Sequence[OutputPa
     }
 
 
-def _measurements(request: Request, bench: Bench, original: Candidate, chosen: Candidate) -> dict[str, Any]:
+def _measurements(request: Request, found: Found) -> dict[str, Any]:
+    stages = {"graph": found.graphs, "memory": found.memory, "threads": found.final}
     return {
         "machine": platform.machine(),
         "cpu": _cpu(),
         "memory_size": request.memory_size,
-        "before": bench[original].to_manifest(),
-        "after": bench[chosen].to_manifest(),
+        "before": found.before.to_manifest(),
+        "after": found.after.to_manifest(),
         "candidates": [
             {
+                "stage": stage,
                 "graph": candidate.label,
-                "threads": candidate.session.intra_op_num_threads or candidate.threads,
+                "threads": candidate.threads,
                 "session": candidate.session.to_manifest(),
-                **bench[candidate].to_manifest(),
+                **Measurement.of(own).to_manifest(),
             }
-            for candidate in bench.runs
+            for stage, runs in stages.items()
+            for candidate, own in runs.items()
         ],
     }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 from .graph_variants import GraphVariant
-from .search import COLD_FLOOR, MEMORY_FLOOR, WARM_FLOOR, Bench, Candidate, spread
+from .search import COLD_FLOOR, MEMORY_FLOOR, WARM_FLOOR, Candidate, Measurement, Runs, spread
 from .session_options import DISABLE_PREPACKING, Level, SessionOptions
 from .session_process import SessionRun
 
@@ -33,103 +33,118 @@ _PRECISIONS = {
 }
 
 
-def reasons_for(bench: Bench, chosen: Candidate, original: Candidate, variant: GraphVariant) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the search found, with the runs that led there.
+
+    Attributes:
+        original: The model as it was given, with onnxruntime's defaults.
+        best: The chosen graph and options, with the function's threads where they leave them open.
+        measured: The same with the threads of `session`.
+        one_thread: Whether one thread is fixed, because more gain nothing.
+        graphs: Runs of graphs, levels and prepacking.
+        memory: Runs with and without arena and memory patterns.
+        final: Runs of the original, the best, and the best with other numbers of threads.
+    """
+
+    original: Candidate
+    best: Candidate
+    measured: Candidate
+    one_thread: bool
+    graphs: Runs
+    memory: Runs
+    final: Runs
+
+    @property
+    def session(self) -> SessionOptions:
+        """The options for the manifest."""
+        return replace(self.best.session, intra_op_num_threads=1 if self.one_thread else None)
+
+    @property
+    def before(self) -> Measurement:
+        """The model as it was given."""
+        return Measurement.of(self.final[self.original])
+
+    @property
+    def after(self) -> Measurement:
+        """The package."""
+        return Measurement.of(self.final[self.measured])
+
+
+def reasons_for(found: Found, variant: GraphVariant) -> list[str]:
     """Each choice with the measurements that made it.
 
     Args:
-        bench: Has measured the candidates.
-        chosen: What the package holds.
-        original: The model as it was given.
+        found: What the search found.
         variant: The chosen graph.
     """
     made = [_GRAPHS[variant.optimization]]
-    if rivals := [candidate for candidate in bench.runs if candidate.label not in (chosen.label, original.label)]:
-        made += _graph(bench, chosen, rivals)
     if variant.precision != "as-is":
         made.append(_PRECISIONS[variant.precision])
-    base = replace(chosen, session=_plain(chosen.session), threads=original.threads)
-    made += _level(bench, base) + _prepacking(bench, base) + _memory(bench, chosen, base) + _threads(bench, chosen)
-    return made
+    session = replace(found.best.session, enable_cpu_mem_arena=True, enable_mem_pattern=True)
+    base = replace(found.best, session=session)
+    made += _graph(found.graphs, base) + _level(found.graphs, base) + _prepacking(found.graphs, base)
+    return made + _memory(found.memory, found.best, base) + _threads(found)
 
 
-def _graph(bench: Bench, chosen: Candidate, rivals: list[Candidate]) -> list[str]:
-    for rival in rivals:
-        same = replace(rival, graph=chosen.graph, label=chosen.label)
-        if same in bench.runs and same.session == _plain(chosen.session):
-            against = _against(bench, same, rival) or "no measurable difference; the more portable one is kept"
-            return [f"Level {chosen.label} rather than {rival.label} offline: {against}."]
+def _graph(runs: Runs, base: Candidate) -> list[str]:
+    for rival in runs:
+        if rival.graph != base.graph and rival.session == base.session:
+            against = _against(runs, base, rival) or "no noteworthy difference; the more portable one is kept"
+            return [f"Offline level {base.label!r} rather than {rival.label!r}: {against}."]
     return []
 
 
-def _plain(session: SessionOptions) -> SessionOptions:
-    return replace(session, enable_cpu_mem_arena=True, enable_mem_pattern=True, intra_op_num_threads=None)
-
-
-def _level(bench: Bench, base: Candidate) -> list[str]:
+def _level(runs: Runs, base: Candidate) -> list[str]:
     level = base.session.graph_optimization_level
     others: tuple[Level, ...] = ("extended", "disable") if level == "all" else ("all",)
     for other in others:
         sibling = replace(base, session=replace(base.session, graph_optimization_level=other))
-        if sibling in bench.runs:
-            against = _against(bench, base, sibling) or "no measurable difference; the simpler setting is kept"
-            reason = f"graph_optimization_level is {level!r} rather than {other!r}: {against}."
-            return [f"{reason} {_LAYOUT}"] if level == "all" and _against(bench, base, sibling) else [reason]
+        if sibling in runs:
+            against = _against(runs, base, sibling)
+            reason = f"graph_optimization_level at load is {level!r} rather than {other!r}: "
+            if not against:
+                return [f"{reason}no noteworthy difference; the simpler setting is kept."]
+            return [f"{reason}{against}. {_LAYOUT}" if level == "all" else f"{reason}{against}."]
     return []
 
 
-def _prepacking(bench: Bench, base: Candidate) -> list[str]:
+def _prepacking(runs: Runs, base: Candidate) -> list[str]:
     config = () if not base.session.prepacking else ((DISABLE_PREPACKING, "1"),)
     sibling = replace(base, session=replace(base.session, config=config))
-    if sibling not in bench.runs:
-        return []
-    against = _against(bench, base, sibling)
+    against = _against(runs, base, sibling) if sibling in runs else ""
     if base.session.prepacking:
-        return [
-            "Weights are prepacked for the CPU's kernels at load: "
-            f"{against or 'leaving it out makes no measurable difference'}."
-        ]
+        without = "without that there is no noteworthy difference"
+        return [f"Weights are prepacked for the CPU's kernels at load: {against or without}."]
     return [
-        f"Weights are not prepacked ({DISABLE_PREPACKING}=1), but used where they are mapped from the file: {against}. "
-        "They stay in the page cache, not in the process."
+        f"Weights are not prepacked ({DISABLE_PREPACKING}=1), but used where they are mapped from the file: "
+        f"{against or 'cheaper in sum'}. They stay in the page cache, not in the process."
     ]
 
 
-def _memory(bench: Bench, chosen: Candidate, base: Candidate) -> list[str]:
-    session = chosen.session
-    off = [
-        name
-        for name, on in (("arena", session.enable_cpu_mem_arena), ("memory patterns", session.enable_mem_pattern))
-        if not on
-    ]
+def _memory(runs: Runs, best: Candidate, base: Candidate) -> list[str]:
+    session = best.session
+    switches = (("arena", session.enable_cpu_mem_arena), ("memory patterns", session.enable_mem_pattern))
+    off = [name for name, on in switches if not on]
     if not off:
         return ["The memory arena and memory patterns stay on: nothing is gained without them."]
-    compared = replace(base, session=replace(session, enable_cpu_mem_arena=True, enable_mem_pattern=True))
-    measured = replace(chosen, session=replace(session, intra_op_num_threads=None), threads=base.threads)
-    against = _against(bench, measured, compared) if {measured, compared} <= bench.runs.keys() else ""
-    return [f"Off: {' and '.join(off)}: {against or 'cheaper in sum'}."]
+    return [f"Off: {' and '.join(off)}: {_against(runs, best, base) or 'cheaper in sum'}."]
 
 
-def _threads(bench: Bench, chosen: Candidate) -> list[str]:
-    open_session = replace(chosen.session, intra_op_num_threads=None)
-    same = sorted(
-        (
-            candidate
-            for candidate in bench.runs
-            if candidate.graph == chosen.graph and candidate.session == open_session
-        ),
-        key=lambda candidate: candidate.threads,
-    )
-    if len(same) < 2:
+def _threads(found: Found) -> list[str]:
+    own = [candidate for candidate in found.final if candidate.graph == found.best.graph]
+    one, many = (pick(own, key=lambda candidate: candidate.threads) for pick in (min, max))
+    if one == many:
         return ["Threads are left to the function's vCPUs: the machine that measured has one core."]
-    one, many = same[0], same[-1]
-    times = f"a call takes {_ms(bench[one].warm)} on 1 thread and {_ms(bench[many].warm)} on {many.threads}"
-    if chosen.session.intra_op_num_threads is None:
-        busy = "; the machine was busy, so that is no proof" if bench[many].warm > bench[one].warm else ""
-        return [f"Threads are left to the function's vCPUs: {times}{busy}."]
-    return [f"One thread, however many vCPUs: {times}."]
+    fastest = {candidate: min(run.warm for run in found.final[candidate]) for candidate in (one, many)}
+    times = f"a call takes {_ms(fastest[one])} on 1 thread and {_ms(fastest[many])} on {many.threads}"
+    if found.one_thread:
+        return [f"One thread, however many vCPUs: {times}."]
+    busy = "; the machine was busy, so that proves nothing" if fastest[many] > fastest[one] else ""
+    return [f"Threads are left to the function's vCPUs: {times}{busy}."]
 
 
-def _against(bench: Bench, chosen: Candidate, other: Candidate) -> str:
+def _against(runs: Runs, chosen: Candidate, other: Candidate) -> str:
     """What differs noticeably, as `load 5 ms instead of 480 ms`."""
     parts = []
     for name, key, floor, text in (
@@ -138,7 +153,7 @@ def _against(bench: Bench, chosen: Candidate, other: Candidate) -> str:
         ("a warm call", _warm, WARM_FLOOR, _ms),
         ("anonymous memory", _anonymous, MEMORY_FLOOR, _mb),
     ):
-        mine, theirs = ([key(run) for run in bench.runs[candidate]] for candidate in (chosen, other))
+        mine, theirs = ([key(run) for run in runs[candidate]] for candidate in (chosen, other))
         apart = abs(median(mine) - median(theirs))
         if apart > max(_NOTEWORTHY * median(theirs), _NOTEWORTHY_OF_ALL * floor, spread(mine) + spread(theirs)):
             parts.append(f"{name} {text(median(mine))} instead of {text(median(theirs))}")

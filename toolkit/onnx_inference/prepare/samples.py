@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -184,14 +185,11 @@ class SampleMaker:
         feeds: list[Feed] = []
         total = 0
         for batch in batches:
-            feed = {
-                tensor.name: self._array(tensor, self._shape(tensor, batch, size), kind, rng)
-                for tensor in self._signature.inputs
-            }
-            total += sum(array.nbytes for array in feed.values())
+            shapes = [(tensor, self._shape(tensor, batch, size)) for tensor in self._signature.inputs]
+            total += sum(prod(shape) * NUMPY_TYPES[tensor.datatype].itemsize for tensor, shape in shapes)
             if len(feeds) >= 2 and total > MAX_BYTES:
                 break
-            feeds.append(feed)
+            feeds.append({tensor.name: self._array(tensor, shape, kind, rng) for tensor, shape in shapes})
         return feeds
 
     def _shape(self, tensor: Tensor, batch: int, size: int | None) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from statistics import median
@@ -75,6 +75,18 @@ class Measurement:
     anonymous: float | None
     rounds: int
 
+    @classmethod
+    def of(cls, runs: Sequence[SessionRun]) -> Measurement:
+        """The medians of some runs."""
+        anonymous = [run.anonymous for run in runs if run.anonymous is not None]
+        return cls(
+            median(run.load for run in runs),
+            median(run.first for run in runs),
+            median(run.warm for run in runs),
+            median(anonymous) if anonymous else None,
+            len(runs),
+        )
+
     def to_manifest(self) -> dict[str, float | int | None]:
         """The form that the manifest has: milliseconds and megabytes."""
         return {
@@ -86,61 +98,63 @@ class Measurement:
         }
 
 
-@dataclass
+Runs: TypeAlias = dict[Candidate, list[SessionRun]]
+"""Runs of candidates that were measured in turn. Only these can be compared: another time the machine was another."""
+
+Keep: TypeAlias = Callable[[Runs], Iterable[Candidate]]
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
-    """Measures candidates and keeps what it measured.
+    """Measures candidates.
 
     Args:
         feed: The .npz file with the inputs of the timed runs.
         rounds: Processes per candidate.
-        advance: Called after each process.
     """
 
     feed: Path
     rounds: int
-    advance: Callable[[], None] = lambda: None
-    runs: dict[Candidate, list[SessionRun]] = field(default_factory=dict)
-    failures: dict[Candidate, str] = field(default_factory=dict)
 
-    def measure(self, candidates: Sequence[Candidate], keep: Callable[[list[Candidate]], Iterable[Candidate]]) -> None:
+    def measure(self, candidates: Sequence[Candidate], keep: Keep, advance: Callable[[], None]) -> Runs:
         """Runs the candidates in turn, round by round, so that a slow spell of the machine hits all of them.
 
         Args:
             candidates: Those to measure.
             keep: Says after each round which to go on with.
+            advance: Called `rounds` times for each candidate in the end.
+
+        Returns:
+            The runs of those that did not fail.
+
+        Raises:
+            SessionFailed: all of them failed; the message is that of the last.
         """
-        going = [candidate for candidate in candidates if candidate not in self.failures]
+        runs: Runs = {candidate: [] for candidate in candidates}
+        going = list(candidates)
         left = self.rounds * len(candidates)
         for _ in range(self.rounds):
-            for candidate in list(going):
+            for candidate in going:
                 try:
-                    made = run_session(
-                        candidate.graph,
-                        candidate.session,
-                        threads=candidate.threads,
-                        feeds=[self.feed],
-                        warm_seconds=WARM_SECONDS,
-                    )
-                except SessionFailed as error:
-                    self.failures[candidate] = error.message
-                    going.remove(candidate)
-                else:
-                    self.runs.setdefault(candidate, []).append(made)
-                self.advance()
+                    runs[candidate].append(self._run(candidate))
+                except SessionFailed:
+                    del runs[candidate]
+                    if not runs:
+                        raise
+                advance()
                 left -= 1
-            going = list(keep(going))
+            going = list(keep({candidate: runs[candidate] for candidate in going if candidate in runs}))
         for _ in range(left):
-            self.advance()
+            advance()
+        return runs
 
-    def __getitem__(self, candidate: Candidate) -> Measurement:
-        runs = self.runs[candidate]
-        anonymous = [run.anonymous for run in runs if run.anonymous is not None]
-        return Measurement(
-            median(run.load for run in runs),
-            median(run.first for run in runs),
-            median(run.warm for run in runs),
-            median(anonymous) if anonymous else None,
-            len(runs),
+    def _run(self, candidate: Candidate) -> SessionRun:
+        return run_session(
+            candidate.graph,
+            candidate.session,
+            threads=candidate.threads,
+            feeds=[self.feed],
+            warm_seconds=WARM_SECONDS,
         )
 
 
@@ -154,11 +168,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def cost(measured: Measurement | SessionRun, objective: Objective) -> float:
-    """What a candidate costs in the objective's terms; less is better."""
-    cold = COLD_FLOOR + measured.load + measured.first
-    warm = WARM_FLOOR + measured.warm
-    memory = MEMORY_FLOOR + (measured.anonymous or 0.0)
+def cost(run: SessionRun, objective: Objective) -> float:
+    """What a run costs in the objective's terms; less is better."""
+    cold = COLD_FLOOR + run.load + run.first
+    warm = WARM_FLOOR + run.warm
+    memory = MEMORY_FLOOR + (run.anonymous or 0.0)
     if objective == "cold-start":
         return cold
     if objective == "latency":
@@ -168,28 +182,33 @@ def cost(measured: Measurement | SessionRun, objective: Objective) -> float:
     return prod((cold, warm, memory)) ** (1 / 3)
 
 
-def choose(bench: Bench, candidates: Sequence[Candidate], objective: Objective) -> Candidate:
+def costs(runs: Runs, objective: Objective) -> dict[Candidate, float]:
+    """The median cost of each candidate."""
+    return {candidate: median(cost(run, objective) for run in own) for candidate, own in runs.items()}
+
+
+def choose(runs: Runs, candidates: Sequence[Candidate], objective: Objective) -> Candidate:
     """The candidate that costs least; equals are told apart by the balance of all costs, then by their order.
 
     Those whose difference from the best may be chance are its equals: with the simplest of them, two preparations of
     a model give the same package.
 
     Args:
-        bench: Has measured them.
-        candidates: At least one that was measured, the simplest first.
+        runs: Runs that can be compared.
+        candidates: The simplest first; at least one of them did not fail.
         objective: What to judge by.
     """
-    left = [candidate for candidate in candidates if candidate in bench.runs and candidate not in bench.failures]
+    left = {candidate: runs[candidate] for candidate in candidates if candidate in runs}
     for aim in (objective, "balanced") if objective != "balanced" else ("balanced",):
-        costs = {candidate: [cost(run, aim) for run in bench.runs[candidate]] for candidate in left}
-        best = min(left, key=lambda candidate: median(costs[candidate]))
-        least, noise = median(costs[best]), spread(costs[best])
-        left = [
-            candidate
-            for candidate in left
-            if median(costs[candidate]) <= max(least * TIE, least + noise + spread(costs[candidate]))
-        ]
-    return left[0]
+        medians = costs(left, aim)
+        noise = {candidate: spread([cost(run, aim) for run in own]) for candidate, own in left.items()}
+        best = min(medians, key=lambda candidate: medians[candidate])
+        left = {
+            candidate: own
+            for candidate, own in left.items()
+            if medians[candidate] <= medians[best] + max(medians[best] * (TIE - 1), noise[best] + noise[candidate])
+        }
+    return next(iter(left))
 
 
 def spread(values: Sequence[float]) -> float:
@@ -198,19 +217,16 @@ def spread(values: Sequence[float]) -> float:
     return 2 * median(abs(value - middle) for value in values)
 
 
-def promising(
-    bench: Bench, objective: Objective, always: Iterable[Candidate]
-) -> Callable[[list[Candidate]], list[Candidate]]:
+def promising(objective: Objective, always: Iterable[Candidate]) -> Keep:
     """For `Bench.measure`: those not hopeless yet, and the ones that are wanted in any case; none if all are equal."""
-    kept = set(always)
+    wanted = set(always)
 
-    def keep(candidates: list[Candidate]) -> list[Candidate]:
-        costs = {candidate: cost(bench[candidate], objective) for candidate in candidates}
-        least, most = min(costs.values(), default=0.0), max(costs.values(), default=0.0)
-        if most <= least * TIE and all(len(bench.runs[candidate]) >= ENOUGH for candidate in candidates):
+    def keep(runs: Runs) -> Iterable[Candidate]:
+        medians = costs(runs, objective)
+        least, most = min(medians.values(), default=0.0), max(medians.values(), default=0.0)
+        if most <= least * TIE and all(len(own) >= ENOUGH for own in runs.values()):
             return []
-        limit = least * HOPELESS
-        return [candidate for candidate in candidates if candidate in kept or costs[candidate] <= limit]
+        return [candidate for candidate in runs if candidate in wanted or medians[candidate] <= least * HOPELESS]
 
     return keep
 
@@ -254,6 +270,12 @@ def is_busy() -> bool:
 
 
 def thread_candidates(best: Candidate) -> list[Candidate]:
-    """The best so far on one thread and on several; none where there is one core only."""
+    """The best so far on one thread, and on several if there are cores for them."""
     most = min(cores(), MOST_THREADS)
-    return [replace(best, threads=1), replace(best, threads=most)] if most > 1 else []
+    return list(dict.fromkeys([replace(best, threads=1), replace(best, threads=most)]))
+
+
+def gains_from_threads(runs: Runs, one: Candidate, many: Candidate) -> bool:
+    """Whether several threads make a call faster. The fastest runs are compared: other work only makes runs slower."""
+    fastest = [min(run.warm for run in runs[candidate]) for candidate in (one, many)]
+    return fastest[1] <= THREADS_GAIN * fastest[0]

@@ -121,7 +121,7 @@ def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _death(returncode: int, stderr: str) -> str:
-    if returncode == -signal.SIGKILL:
+    if returncode == -9:
         return "the process was killed, as happens when memory runs out"
     if returncode < 0:
         return f"the process died of {signal.Signals(-returncode).name}"

@@ -6,7 +6,6 @@ It reads one request, a JSON object, from standard input and writes one answer t
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 import zipfile
@@ -50,7 +49,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
 
 
 def _as_objects(strings: Array) -> Array:
-    return (np.strings.decode(strings, "utf-8") if strings.dtype.kind == "S" else strings).astype(object)
+    return (np.char.decode(strings, "utf-8") if strings.dtype.kind == "S" else strings).astype(object)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -152,7 +151,6 @@ def _answer(request: Mapping[str, Any], stage: list[str]) -> dict[str, Any]:
         options.add_session_config_entry(f"{weights}_file_name", f"{target.name}.data")
         options.add_session_config_entry(f"{weights}_min_size_in_bytes", "1024")
     feeds = [read_arrays(Path(path)) for path in request["feeds"]]
-    gc.collect()
     before = anonymous_bytes()
     stage[0] = "load"
     started = perf_counter()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from onnx import ModelProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from .onnx_model import weights_of
+from .onnx_model import opsets, weights_of
 from .tensors import graphs, is_external, names_in_use, nodes, tensors
 
 DATA = "model.onnx.data"
@@ -94,11 +94,9 @@ def strip(proto: ModelProto) -> None:
         node.ClearField("doc_string")
         node.ClearField("metadata_props")
         used.add("" if node.domain == "ai.onnx" else node.domain)
-    kept = [entry for entry in proto.opset_import if entry.domain in used or entry.domain == "ai.onnx"]
-    kept.sort(key=lambda entry: entry.domain)
-    copies = [type(entry).FromString(entry.SerializeToString()) for entry in kept]
+    kept = {domain: version for domain, version in opsets(proto).items() if domain in used}
     proto.ClearField("opset_import")
-    proto.opset_import.extend(copies)
+    proto.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in sorted(kept.items()))
 
 
 def _order_by_use(proto: ModelProto) -> None:
