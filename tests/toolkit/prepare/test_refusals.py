@@ -102,8 +102,9 @@ def test_external_data_outside_the_model_in_a_subgraph(refuse: Refuse, tmp_path:
     assert refuse(made).code == "model-weights-outside"
 
 
-def test_download_cache_that_is_links(prepared: Prepare, tmp_path: Path) -> None:
-    path = corpus.save(corpus.mlp(), tmp_path / "blobs" / "m.onnx", external=True)
+@pytest.mark.parametrize("made", [corpus.mlp, corpus.transformer])
+def test_download_cache_that_is_links(made: corpus.Made, prepared: Prepare, tmp_path: Path) -> None:
+    path = corpus.save(made(), tmp_path / "blobs" / "m.onnx", external=True)
     for file in (path, tmp_path / "blobs" / "m.onnx.weights"):
         link = tmp_path / "snapshots" / file.name
         link.parent.mkdir(exist_ok=True)

@@ -23,7 +23,7 @@ from tests.toolkit.prepare.conftest import NoSteps
 
 def written(made: onnx.ModelProto, folder: Path, source: Path | None = None) -> onnx.ModelProto:
     folder.mkdir()
-    write_model(made, source or folder, folder / "model.onnx", folder / "model.onnx.data")
+    write_model(made, (source or folder) / "model.onnx", folder / "model.onnx", folder / "model.onnx.data")
     return onnx.load(folder / "model.onnx", load_external_data=False)
 
 

@@ -109,7 +109,7 @@ def _optimized(
         return None
     proto.producer_name, proto.producer_version = model.proto.producer_name, model.proto.producer_version
     variant = GraphVariant(level, "as-is", scratch / level)
-    _write(proto, made, variant)
+    _write(proto, made / GRAPH, variant)
     shutil.rmtree(made)
     if variant.size > max(model.size * GROWTH, model.size + SMALL):
         notes.append(
@@ -126,7 +126,7 @@ def unoptimized(model: OnnxModel, directory: Path) -> GraphVariant:
     variant = GraphVariant("none", "as-is", directory)
     proto = ModelProto()
     proto.CopyFrom(model.proto)
-    _write(proto, model.path.parent, variant)
+    _write(proto, model.path, variant)
     return variant
 
 
@@ -155,6 +155,6 @@ def _with_precision(
             "Nothing in the model can be quantised this way: it has no weights in the operators concerned.",
             "Leave --quantize out, or, for convolutions, give real inputs with --calibration FILE.npz.",
         )
-    _write(converted.proto, made, variant)
+    _write(converted.proto, made / GRAPH, variant)
     shutil.rmtree(made)
     return variant

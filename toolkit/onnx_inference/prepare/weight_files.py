@@ -52,7 +52,7 @@ def write_model(proto: ModelProto, source: Path, graph: Path, data: Path) -> Non
 
     Args:
         proto: The model.
-        source: Directory that its external data is relative to.
+        source: The .onnx file that it was read from, which its external data is relative to.
         graph: The .onnx file to write.
         data: The file for the weights, in the same directory.
     """
@@ -128,7 +128,7 @@ class _Writer:
 
     def put_outside(self, tensor: TensorProto) -> None:
         if is_external(tensor):
-            weights = weights_of(self._source, tensor)
+            weights = weights_of(self._source.parent, tensor, self._source)
             chunks, length = _read(weights.file, weights.offset, weights.length), weights.length
         else:
             if not tensor.HasField("raw_data"):
@@ -143,7 +143,7 @@ class _Writer:
             entry.key, entry.value = key, value
 
     def put_inside(self, tensor: TensorProto) -> None:
-        weights = weights_of(self._source, tensor)
+        weights = weights_of(self._source.parent, tensor, self._source)
         tensor.raw_data = b"".join(_read(weights.file, weights.offset, weights.length))
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
@@ -167,7 +167,7 @@ class _Writer:
 def _size(tensor: TensorProto, source: Path) -> int:
     """Bytes that the tensor would have outside; 0 if it cannot be there."""
     if is_external(tensor):
-        return weights_of(source, tensor).length
+        return weights_of(source.parent, tensor, source).length
     if tensor.HasField("raw_data"):
         return len(tensor.raw_data)
     return tensor.ByteSize() if tensor.data_type in _PLAIN else 0
