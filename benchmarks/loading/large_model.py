@@ -1,0 +1,68 @@
+"""Cold start of a large model, its files and everybody's libraries out of the page cache; and its memory.
+
+prepared        onnx_handler with a model package: weights beside the graph, aligned, used where they are mapped
+bare            onnx_handler with the same model in one .onnx file
+session         a handler with `InferenceSession("model.onnx")`
+ort             the same handler with the model in onnxruntime's own format
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from benchmarks.contenders import http_event
+from benchmarks.rounds import Chart, Figure, Result, Table, interleaved, ratios
+from benchmarks.runtime_api import FirstAnswer, first_answer
+
+from . import models, page_cache
+from .staging import COMPETITORS, staged
+
+SIZE = int(os.environ.get("LOADING_SIZE_MB", "400")) * 1_000_000
+PREPARED, BARE, SESSION, ORT = "prepared", "bare", "session", "ort"
+COLD, MEMORY = 0.35, 0.15
+
+
+def measure(shape: str, rounds: int, workplace: Path) -> Result:
+    """Measures one shape of model."""
+    place = workplace / "loading" / shape
+    models.save(shape, SIZE, place)
+    ours, naive = staged("onnx_handler", workplace), staged("naive", workplace)
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 8], "data": models.INPUT}
+    request = http_event("/v2/models/model/infer", {"inputs": [tensor]})
+    # Everybody has the machine's cores, and ours takes its threads from the function's memory.
+    cores = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(1769 * len(os.sched_getaffinity(0)))}
+    arguments = {
+        PREPARED: (ours, request, {"MODEL_PATH": str(place / "prepared")}),
+        BARE: (ours, request, {"MODEL_PATH": str(place / "bare" / "model.onnx")}),
+        SESSION: (naive, {"x": models.INPUT}, {"MODEL_FILE": str(place / "bare" / "model.onnx")}),
+        ORT: (naive, {"x": models.INPUT}, {"MODEL_FILE": str(place / "ort" / "model.ort")}),
+    }
+    weights = (place / "prepared" / "model.onnx.data").stat().st_size
+    memory: dict[str, list[float]] = {name: [] for name in arguments}
+
+    def cold_start(name: str) -> float:
+        root, event, environment = arguments[name]
+        page_cache.drop()
+        with first_answer(COMPETITORS[root.name], root, event, {**cores, **environment}) as answer:
+            memory[name].append(anonymous(answer) / weights)
+            return answer.seconds * 1000
+
+    samples = interleaved({name: lambda name=name: cold_start(name) for name in arguments}, rounds)
+    figures = [
+        Figure("cold start, page cache dropped", "session", ratios(samples, PREPARED, SESSION), COLD),
+        Figure("cold start, page cache dropped", ".ort", ratios(samples, PREPARED, ORT)),
+        Figure("cold start of the bare model", "session", ratios(samples, BARE, SESSION)),
+        Figure("anonymous memory", "weights", memory[PREPARED], MEMORY),
+    ]
+    rows = [(name, f"{sorted(values)[len(values) // 2]:.2f}") for name, values in memory.items()]
+    table = Table("Anonymous memory after one answer / weights", ("who", "median"), rows)
+    title = f"Cold start, {weights / 1e6:.0f} MB of weights, {shape}, page cache dropped"
+    chart = Chart(title, samples, PREPARED, "ms")
+    return Result(f"large_{shape}", title, samples, "ms", figures, chart, [table])
+
+
+def anonymous(answer: FirstAnswer) -> int:
+    """Bytes of the process that no file stands behind."""
+    status = Path(f"/proc/{answer.process.pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:"))
