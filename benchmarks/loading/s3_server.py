@@ -68,12 +68,16 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 def main(directory: str, latency: str = "0", rate: str = "0", certificate: str = "") -> None:
     Handler.directory = Path(directory)
     Handler.latency = float(latency) / 1000
     Handler.rate = float(rate) * 1e6
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)

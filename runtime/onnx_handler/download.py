@@ -12,24 +12,15 @@ from hashlib import sha256
 from threading import Condition, Thread
 from typing import NamedTuple
 
-from .errors import ModelUnusable
-from .parts import Part, size_of
+from .errors import DiskFull, ModelUnusable, WrongContent
+from .parts import JOURNAL, Part, size_of
 from .s3 import Reader, Source
 
 # AWS "Performance guidelines for Amazon S3": ranges of 8-16 MB, and a connection for each 85-90 MB/s.
 RANGE = 8 * 1024**2
 CONNECTIONS = 8
 CHUNK = 1024**2
-JOURNAL = ".journal"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class DiskFull(ModelUnusable):
-    """The parts do not fit where they were to go."""
-
-
-class WrongContent(ModelUnusable):
-    """What was downloaded is not what was deployed."""
 
 
 class _Range(NamedTuple):

@@ -1,7 +1,8 @@
 """Begins the download of models from S3 in a process of its own, while this one imports numpy and onnxruntime.
 
-A thread would not do: TLS hands out 16 KB at a time, and for each a thread would wait up to 5 ms for the interpreter's
-lock, which the imports hold. A fork has everything that awslambdaric imported already, and costs a millisecond.
+A thread would wait for the interpreter's lock, which the imports hold, up to 5 ms for every 16 KB that TLS hands out,
+and could not import its client beside them. A fork has what awslambdaric imported already, and costs a millisecond or
+two.
 
 The two meet in the store, whose locks make whoever comes second wait and find the work done. If the fork fails,
 this process does it itself, and tells what is wrong.

@@ -70,3 +70,11 @@ class ModelUnusable(Exception):
 
 class SourceUnavailable(ModelUnusable):
     """What the model comes from did not answer in time; it may, later."""
+
+
+class DiskFull(ModelUnusable):
+    """The model does not fit where it was to go."""
+
+
+class WrongContent(ModelUnusable):
+    """What was downloaded is not what was deployed."""

@@ -22,9 +22,8 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from threading import Lock
 from time import time_ns
 
-from .download import JOURNAL, DiskFull, WrongContent, download, mismatches
-from .errors import ModelUnusable
-from .parts import Part, digest_of, size_of
+from .errors import DiskFull, ModelUnusable, WrongContent
+from .parts import JOURNAL, Part, digest_of, size_of
 
 VERIFIED = ".verified"
 _RESERVED = ".reserved"
@@ -101,6 +100,8 @@ class Store:
     # -- downloading ------------------------------------------------------------------------------------------------
 
     def _download(self, key: str, parts: tuple[Part, ...]) -> None:
+        from .download import download  # late: a model that another process has downloaded needs no client
+
         partial = f"{self._directory}/.{key}.partial"
         resumed = os.path.isdir(partial)  # noqa: PTH112
         self._make_room(key, parts)
@@ -228,7 +229,11 @@ def _is_intact(entry: str, parts: tuple[Part, ...]) -> bool:
                 return True
     except (OSError, ValueError):
         pass
-    if not os.path.isdir(entry) or mismatches(parts, entry):  # noqa: PTH112
+    if not os.path.isdir(entry):  # noqa: PTH112
+        return False
+    from .download import mismatches
+
+    if mismatches(parts, entry):
         return False
     _mark(entry, parts)
     return True

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from .errors import ModelUnusable
 
 MANIFEST = "manifest.json"
+JOURNAL = ".journal"  # of a download, beside the parts; no part begins with a dot
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -97,9 +97,11 @@ def _read(stripes: Iterator[tuple[str, int]], lock: Lock) -> None:
             if stripe is None:
                 break
             file = os.open(stripe[0], os.O_RDONLY | os.O_CLOEXEC)
-            if not _is_cached(file, stripe[1]):
-                os.sendfile(nowhere, file, stripe[1], STRIPE)
-            os.close(file)
+            try:
+                if not _is_cached(file, stripe[1]):
+                    os.sendfile(nowhere, file, stripe[1], STRIPE)
+            finally:
+                os.close(file)
         os.close(nowhere)
     except OSError:
         pass

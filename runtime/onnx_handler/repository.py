@@ -12,7 +12,7 @@ from threading import RLock
 from time import monotonic, perf_counter_ns
 from typing import TYPE_CHECKING
 
-from .errors import ModelNotReady, ModelUnusable, NotFound, SourceUnavailable
+from .errors import DiskFull, ModelNotReady, ModelUnusable, NotFound, SourceUnavailable
 from .metrics import Metrics
 from .model import Model
 from .prefetch import files_of
@@ -177,7 +177,6 @@ class Repository:
         served.metrics.loaded(model.load_time, fetch)
 
     def _obtain(self, settings: Settings) -> str:
-        from .download import DiskFull
         from .model_store import Store, default_directory
 
         if self._store is None:

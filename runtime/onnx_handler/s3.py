@@ -23,8 +23,9 @@ from urllib.parse import quote, urlsplit
 from . import __version__
 from .errors import ModelUnusable, SourceUnavailable
 
-ATTEMPTS = 5
+ATTEMPTS = 4
 FIRST_PAUSE = 0.1  # seconds; doubles, and each is varied so that many functions do not ask again at once
+CONNECT_TIMEOUT = 2.0  # seconds; all attempts together stay below the 10 s of an init phase, so that it can tell why
 TIMEOUT = 10.0  # seconds without a byte
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _EMPTY = sha256(b"").hexdigest()
@@ -213,7 +214,7 @@ class Reader:
                     attempt, pause = 1, FIRST_PAUSE
                 if attempt == ATTEMPTS:
                     raise SourceUnavailable(
-                        f"{what} cannot be read: {error!r}, in the last of {ATTEMPTS} attempts"
+                        f"{what} cannot be read: {error!r}, in the last of {ATTEMPTS} attempts{_hint(error)}"
                     ) from None
                 sleep(uniform(pause / 2, pause))
                 attempt, pause = attempt + 1, pause * 2
@@ -226,9 +227,12 @@ class Reader:
             self.close()
             self._connected_to = where.host
             if where.tls:
-                self._connection = HTTPSConnection(where.host, timeout=TIMEOUT, context=self._source.trust())
+                context = self._source.trust()
+                self._connection = HTTPSConnection(where.host, timeout=CONNECT_TIMEOUT, context=context)
             else:
-                self._connection = HTTPConnection(where.host, timeout=TIMEOUT)
+                self._connection = HTTPConnection(where.host, timeout=CONNECT_TIMEOUT)
+            self._connection.connect()
+            self._connection.sock.settimeout(TIMEOUT)
         headers = {"range": f"bytes={at}-{end - 1}", "user-agent": f"cdk-onnx-inference/{__version__}"}
         moment = strftime("%Y%m%dT%H%M%SZ", gmtime())
         signed = signed_headers(where, headers, self._source.credentials, self._source.region, moment)
@@ -269,6 +273,11 @@ def _check_answer(what: str, response: HTTPResponse, size: int, at: int, end: in
     elif response.status == 416:
         refusal += f"; it is to have {size} bytes"
     raise ModelUnusable(f"{what} cannot be read: {refusal}")
+
+
+def _hint(error: Exception) -> str:
+    timed_out = isinstance(error, TimeoutError)
+    return "; a function in a VPC reaches S3 by a gateway endpoint" if timed_out else ""
 
 
 def _refusal(response: HTTPResponse) -> str:

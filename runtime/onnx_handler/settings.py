@@ -94,6 +94,11 @@ class Settings(NamedTuple):
         what_path, what_objects = names
         root = environment.get("LAMBDA_TASK_ROOT", ".")
         path, objects, processing_path = model.get("path"), model.get("objects"), model.get("processing")
+        for name in ("name", "version", "digest", "path", "processing"):
+            if not isinstance(model.get(name), (str, type(None))):
+                raise ModelUnusable(
+                    f"{what_path.rpartition('.')[0]}.{name} is {model[name]!r:.80}; a string is expected"
+                )
         parts: tuple[Part, ...] = ()
         if objects:
             from .parts import check_digest, parse
@@ -107,9 +112,9 @@ class Settings(NamedTuple):
             )
         cache_size = environment.get("MODEL_CACHE_SIZE")
         return cls(
-            model_path="" if parts else os.path.join(root, str(path)),  # noqa: PTH118 - not worth pathlib's import
-            model_name=str(model.get("name") or "model"),
-            model_version=str(model.get("version") or "1"),
+            model_path="" if parts else os.path.join(root, path or ""),  # noqa: PTH118 - not worth pathlib's import
+            model_name=model.get("name") or "model",
+            model_version=model.get("version") or "1",
             model_digest=model.get("digest") or "",
             processing_path=os.path.join(root, processing_path) if processing_path else None,  # noqa: PTH118
             metrics_namespace=environment.get("METRICS_NAMESPACE") or "OnnxInference",

@@ -26,6 +26,22 @@ def imported_by_the_synchronous_room() -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+PREFETCH = """
+import json, sys
+import awslambdaric.bootstrap
+before = set(sys.modules)
+import onnx_handler.prefetch
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_what_goes_first_needs_nothing() -> None:
+    """A model that is read, or downloaded, while the rest is imported must not wait for imports of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(RUNTIME)}
+    done = subprocess.run([sys.executable, "-c", PREFETCH], capture_output=True, text=True, check=True, env=environment)
+    assert json.loads(done.stdout) == ["onnx_handler", "onnx_handler.prefetch"]
+
+
 def test_only_our_own_modules_come_on_top() -> None:
     foreign = {name for name in imported_by_the_synchronous_room() if name.split(".")[0] != "onnx_handler"}
     assert foreign <= {"binascii", "zlib"}

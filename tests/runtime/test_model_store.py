@@ -16,10 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onnx_handler import download, s3
-from onnx_handler.download import DiskFull, WrongContent
-from onnx_handler.errors import ModelUnusable, SourceUnavailable
+from onnx_handler.errors import DiskFull, ModelUnusable, SourceUnavailable, WrongContent
 from onnx_handler.model_store import VERIFIED, Store
-from onnx_handler.parts import Part, size_of
+from onnx_handler.parts import JOURNAL, Part, size_of
 from tests.support.s3 import S3, refuse, serving
 from tests.support.synth import ROOT
 
@@ -172,7 +171,7 @@ def test_looks_of_before_a_restart_do_not_count(server: S3, cache: str, monkeypa
     monkeypatch.setattr("onnx_handler.model_store._boot_id", lambda: "another")
     hashed: list[object] = []
     real = download.mismatches
-    monkeypatch.setattr("onnx_handler.model_store.mismatches", lambda *args: hashed.append(args) or real(*args))
+    monkeypatch.setattr("onnx_handler.download.mismatches", lambda *args: hashed.append(args) or real(*args))
     Store(cache).obtain(parts)
     assert len(hashed) == 1
 
@@ -221,7 +220,7 @@ def test_a_journal_is_believed_as_far_as_it_goes(server: S3, cache: str, journal
         Store(cache).obtain(parts)
     server.fault = None
     (partial,) = Path(cache).glob(".*.partial")
-    (partial / download.JOURNAL).write_text(journal)
+    (partial / JOURNAL).write_text(journal)
     assert content(server, parts, Store(cache).obtain(parts))
 
 

@@ -175,6 +175,7 @@ def test_ready_loads_a_model_that_nobody_has_tried(
         ("{", "MODELS is not JSON"),
         ("[]", "a list of objects"),
         ("[1]", "a list of objects"),
+        ('[{"name": 1, "path": "p"}]', r"MODELS\[0\].name is 1; a string is expected"),
         ('[{"name": "a"}]', r"MODELS\[0\].path is not set"),
         ('[{"name": "a", "path": "p"}, {"name": "a", "path": "q"}]', "twice"),
         ('[{"name": "a", "objects": {"parts": []}}]', r"MODELS\[0\].objects has the parts"),

@@ -1,0 +1,35 @@
+"""That the benchmarks of loading run and report. No time is asserted."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from benchmarks.loading import from_s3, large_model, models, page_cache
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or find_spec("awslambdaric") is None, reason="awslambdaric is there for Linux only"
+)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (large_model, from_s3):
+        monkeypatch.setattr(module, "SIZE", 3_000_000)
+    monkeypatch.setattr(page_cache, "drop", lambda: None)  # the machine's, which others use too
+
+
+@pytest.mark.parametrize("shape", models.SHAPES)
+def test_a_large_model_is_measured_against_a_session(shape: str, tmp_path: Path) -> None:
+    result = large_model.measure(shape, 1, tmp_path)
+    assert set(result.samples) == {"prepared", "bare", "session", "ort"}
+    assert result.figures[0].goal == 0.35
+    assert len(result.tables[0].rows) == 4
+
+
+def test_a_model_from_s3_is_measured_against_download_file(tmp_path: Path) -> None:
+    result = from_s3.measure("mlp", 1, tmp_path)
+    assert set(result.samples) == {"onnx_handler", "without the fork", "download_file"}
