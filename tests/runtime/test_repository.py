@@ -349,4 +349,4 @@ def test_what_made_place_is_given_back(tmp_path: Path) -> None:
     )
     anonymous, loaded = json.loads(done.stdout.splitlines()[-1])
     assert loaded == ["c", "d"]
-    assert anonymous < 256 * 1024**2  # 100 MB of models, and the interpreter; it was more than 350
+    assert anonymous < 256 * 1024**2  # 100 MB of models, and the interpreter
