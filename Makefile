@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-container lint snapshot wheel lock clean
+.PHONY: help setup demo local test test-container bench lint snapshot wheel lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -27,6 +27,9 @@ test: .venv/.tested node_modules/.installed ## every test that needs neither a c
 
 test-container: .venv/.tested node_modules/.installed ## the image, built and run as Lambda would (root, podman, runc, mmdebstrap)
 	@python -m pytest tests/container
+
+bench: .venv/.tested ## measure beside named baselines; writes benchmarks/results
+	@python -m benchmarks
 
 lint: .venv/.tested ## ruff, mypy --strict on each package under its own path, hadolint
 	@ruff check .

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import Acknowledgment, Validations
+from aws_cdk import Acknowledgment, CfnElement, Stack, Validations
+from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
-from cdk_onnx_inference import InferenceApi, InferenceFunction
+from cdk_onnx_inference import InferenceApi, InferenceFunction, ModelFileSystem, ModelS3Files
 from cdk_onnx_inference.api_auth import AnyApiAuth, ApiKeyAuth, NoAuth
 from cdk_onnx_inference.api_type import AnyApiType, RestApiType
 
@@ -48,6 +49,30 @@ API_KEY: Final = (
     "Whoever deploys has chosen API keys, which API Gateway checks but does not count as authorisation.",
 )
 
+NO_FLOW_LOG: Final = (
+    "AwsSolutions::AwsSolutions-VPC7",
+    "Nothing but S3 can be reached from the VPC, and nothing from outside can reach into it. Flow logs would cost more "
+    "than all the rest of it.",
+)
+NETWORK_INTERFACES: Final = (
+    "AwsSolutions::AwsSolutions-IAM5[Resource::*]",
+    "Lambda checks the actions that attach a function to a VPC on every resource.",
+)
+NETWORK_INTERFACES_OF_SERVERLESS: Final = ("Serverless::Serverless-LambdaStarPermissions", NETWORK_INTERFACES[1])
+PUBLISHER_ANSWERS: Final = (
+    "Serverless::Serverless-LambdaDLQ",
+    "CloudFormation gets the publisher's errors as its answer, and fails the deployment.",
+)
+PUBLISHER_IS_NOT_TRACED: Final = (
+    "Serverless::Serverless-LambdaTracing",
+    "The publisher runs once in a deployment; its log says how long each step took.",
+)
+NO_SERVER_ACCESS_LOG: Final = (
+    "AwsSolutions::AwsSolutions-S1",
+    "The bucket is read by this stack's own functions and by S3 Files, on behalf of requests that the API logs.",
+)
+RULES_OF_S3_FILES: Final = "S3 Files names its EventBridge rules itself, and lists those of the account."
+
 
 def acknowledge(
     function: InferenceFunction, api: InferenceApi, *, api_type: AnyApiType | None, auth: AnyApiAuth | None
@@ -70,6 +95,44 @@ def acknowledge(
         _accept(api, ("AwsSolutions::AwsSolutions-APIG4", f"No authentication: {auth.reason}"))
     elif isinstance(auth, ApiKeyAuth):
         _accept(api, API_KEY)
+
+
+def acknowledge_file_system(file_system: ModelFileSystem | ModelS3Files, function: InferenceFunction) -> None:
+    """Records the accepted findings on a file system of the stack, and on the function that mounts it.
+
+    Args:
+        file_system: Of the stack, with a VPC of its own.
+        function: Of the stack.
+    """
+    _accept(function.role, NETWORK_INTERFACES_OF_SERVERLESS)
+    _accept(file_system.vpc, NO_FLOW_LOG)
+    _accept(
+        file_system,
+        NETWORK_INTERFACES,
+        NETWORK_INTERFACES_OF_SERVERLESS,
+        PUBLISHER_ANSWERS,
+        PUBLISHER_IS_NOT_TRACED,
+    )
+    if isinstance(file_system, ModelS3Files):
+        objects = (
+            f"AwsSolutions::AwsSolutions-IAM5[Resource::<{_logical_id(file_system.bucket)}.Arn>/*]",
+            "The bucket holds nothing but the models of this file system.",
+        )
+        rules = "AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:"
+        _accept(function.role, objects)
+        _accept(
+            file_system,
+            NO_SERVER_ACCESS_LOG,
+            objects,
+            (f"{rules}rule/DO-NOT-DELETE-S3-Files*]", RULES_OF_S3_FILES),
+            (f"{rules}rule/*]", RULES_OF_S3_FILES),
+        )
+
+
+def _logical_id(bucket: s3.Bucket) -> str:
+    resource = bucket.node.default_child
+    assert isinstance(resource, CfnElement)
+    return Stack.of(bucket).get_logical_id(resource)
 
 
 def _accept(construct: IConstruct, *findings: tuple[str, str]) -> None:

@@ -11,9 +11,12 @@ from typing import Any
 from aws_cdk import Duration
 from constructs import Node
 
-from cdk_onnx_inference import ApiAuth, ApiType, InvalidInferenceConfig, ModelSource, Problem, Processing
+from cdk_onnx_inference import ApiAuth, ApiType, InvalidInferenceConfig, ModelSource, Problem, Processing, Removal
 from cdk_onnx_inference.api_auth import AnyApiAuth
 from cdk_onnx_inference.api_type import AnyApiType
+from cdk_onnx_inference.removal import AnyRemoval
+
+from .large_model import Source
 
 KEYS = (
     "account_log_role",
@@ -22,11 +25,15 @@ KEYS = (
     "auth",
     "auth_reason",
     "issuer",
+    "keep_versions",
     "memory",
     "model",
     "name",
     "processing",
+    "removal",
+    "removal_reason",
     "requirements",
+    "source",
     "timeout",
     "version",
 )
@@ -44,19 +51,52 @@ KEYS = (
     auth=iam|jwt|api-key|none   who may call                          default: iam
     issuer=URL audience=NAME    for auth=jwt
     auth_reason=TEXT     for auth=none
+
+Only with `source` is there a stack LargeModel, and then there is no Realtime:
+
+    source=efs|s3|s3-files      where the model is                    default: in the image, with Realtime
+    keep_versions=N      for efs and s3-files: models that stay       default: 3
+    removal=retain|destroy      for efs and s3-files: what becomes of the storage with the stack   default: retain
+    removal_reason=TEXT  for removal=destroy
 """
 
 
-@dataclass(frozen=True, slots=True)
-class RealtimeOptions:
-    """The arguments of `Realtime`, as read from context."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceOptions:
+    """What `Realtime` and `LargeModel` have in common."""
 
-    model: ModelSource
     processing: Processing | None
     memory_size: int
     timeout: Duration
     api_type: AnyApiType
     auth: AnyApiAuth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealtimeOptions(ServiceOptions):
+    """The arguments of `Realtime`, as read from context."""
+
+    model: ModelSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LargeModelOptions(ServiceOptions):
+    """The arguments of `LargeModel`, as read from context."""
+
+    path: str
+    name: str | None
+    version: str
+    source: Source
+    keep_versions: int
+    removal: AnyRemoval
+
+
+def wants_large_model(node: Node) -> bool:
+    """Whether the context asks for `LargeModel`, rather than `Realtime`.
+
+    Never both: each would hash and copy the model, and one of them in vain.
+    """
+    return node.try_get_context("source") is not None
 
 
 def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
@@ -72,16 +112,16 @@ def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
     """
     reader = _Reader(node)
     reader.reject_misspelt_keys()
-    model = reader.text("model")
-    name = reader.text("name")
-    version = reader.text("version") or "1"
-    processing = reader.text("processing")
-    requirements = reader.text("requirements")
-    if requirements is not None and processing is None:
-        reader.problem("requirements", requirements, "with processing=FILE.py", "Give -c processing=FILE.py as well.")
+    for key in ("keep_versions", "removal", "removal_reason"):
+        if (value := reader.text(key)) is not None:
+            reader.problem(key, value, "with source=efs or source=s3-files", "Give -c source=... as well.")
     options = RealtimeOptions(
-        model=ModelSource.in_image(model or default_model, name=name, version=version),
-        processing=Processing(processing, requirements) if processing else None,
+        model=ModelSource.in_image(
+            reader.text("model") or default_model,
+            name=reader.text("name"),
+            version=reader.text("version") or "1",
+        ),
+        processing=_processing(reader),
         memory_size=reader.whole_number("memory", 1769),
         timeout=Duration.seconds(reader.whole_number("timeout", 29)),
         api_type=_api_type(reader),
@@ -89,6 +129,40 @@ def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
     )
     reader.raise_problems()
     return options
+
+
+def large_model_options(node: Node, *, default_model: Path) -> LargeModelOptions:
+    """As `realtime_options`."""
+    reader = _Reader(node)
+    reader.reject_misspelt_keys()
+    options = LargeModelOptions(
+        path=reader.text("model") or str(default_model),
+        name=reader.text("name"),
+        version=reader.text("version") or "1",
+        source=Source(reader.choice("source", [source.value for source in Source])),
+        keep_versions=reader.whole_number("keep_versions", 3),
+        removal=_removal(reader),
+        processing=_processing(reader),
+        memory_size=reader.whole_number("memory", 1769),
+        timeout=Duration.seconds(reader.whole_number("timeout", 29)),
+        api_type=_api_type(reader),
+        auth=_auth(reader),
+    )
+    reader.raise_problems()
+    return options
+
+
+def _processing(reader: _Reader) -> Processing | None:
+    processing = reader.text("processing")
+    requirements = reader.text("requirements")
+    if requirements is not None and processing is None:
+        reader.problem("requirements", requirements, "with processing=FILE.py", "Give -c processing=FILE.py as well.")
+    return Processing(processing, requirements) if processing else None
+
+
+def _removal(reader: _Reader) -> AnyRemoval:
+    kind = reader.choice("removal", ("retain", "destroy"))
+    return Removal.destroy(reason=reader.text("removal_reason") or "") if kind == "destroy" else Removal.retain()
 
 
 def _api_type(reader: _Reader) -> AnyApiType:

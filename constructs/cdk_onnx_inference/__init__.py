@@ -12,8 +12,12 @@ from .cors import Cors
 from .errors import InvalidInferenceConfig, Problem
 from .inference_api import InferenceApi
 from .inference_function import InferenceFunction
+from .model_file_system import ModelFileSystem
+from .model_part import ModelPart
+from .model_s3_files import ModelS3Files
 from .model_source import ModelSource
 from .processing import Processing
+from .removal import Removal
 from .throttle import Throttle
 
 __all__ = [
@@ -23,8 +27,12 @@ __all__ = [
     "InferenceApi",
     "InferenceFunction",
     "InvalidInferenceConfig",
+    "ModelFileSystem",
+    "ModelPart",
+    "ModelS3Files",
     "ModelSource",
     "Problem",
     "Processing",
+    "Removal",
     "Throttle",
 ]

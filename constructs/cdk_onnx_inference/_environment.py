@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import Final
 
 MODEL_PATH: Final = "MODEL_PATH"
-"""A directory with `model.onnx`, or an .onnx file; relative to the task root."""
+"""A directory with `model.onnx`, or an .onnx file; relative to the task root, or absolute below a mount."""
+
+MODEL_OBJECTS: Final = "MODEL_OBJECTS"
+"""JSON: the S3 objects of a model that is downloaded at cold start. It takes the place of `MODEL_PATH`."""
+
+MODEL_CACHE_SIZE: Final = "MODEL_CACHE_SIZE"
+"""Most that downloaded models may take below `/tmp`, in MB. Present with models that are downloaded."""
+
+MODELS: Final = "MODELS"
+"""JSON: the models, when there are several. It takes the place of the variables of a single model."""
 
 MODEL_NAME: Final = "MODEL_NAME"
 """Name of the model in the Open Inference Protocol."""
@@ -32,6 +41,9 @@ ORT_DISABLE_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
 NAMES: Final = frozenset(
     {
         MODEL_PATH,
+        MODEL_OBJECTS,
+        MODEL_CACHE_SIZE,
+        MODELS,
         MODEL_NAME,
         MODEL_VERSION,
         MODEL_DIGEST,

@@ -20,16 +20,25 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from . import _runtime_assets
+from ._model_files import MAX_BYTES
 from .errors import Problem
 
 HTTP_HANDLER = "onnx_handler.http.handler"
 """Command of the image for a function behind an API. One image serves many functions: each has a command of its own."""
+
+PUBLISH_HANDLER = "onnx_handler.publish.handler"
+"""Command for the function that puts models on a mounted file system."""
 
 MODEL_DIRECTORY = "model"
 PROCESSING_DIRECTORY = "processing"
 
 _RUNTIME_FILES = ("Dockerfile", ".dockerignore", "requirements.txt", f"{PROCESSING_DIRECTORY}/requirements.txt")
 _RUNTIME_PACKAGE = "onnx_handler"
+_NO_MODEL = f"{MODEL_DIRECTORY}/README"
+"""In place of a model: the Dockerfile copies the directory, and an empty one may get lost between synth and build."""
+
+_RUNTIME_BYTES = 800 * 1000**2
+"""What the image holds besides: AWS's base, Python, onnxruntime and numpy; with room for the next release of each."""
 _BYTECODE = (".pyc", ".pyo")
 
 Context = Mapping[str, Path]
@@ -45,9 +54,13 @@ def compose(path: str, model: Context, processing: Context) -> tuple[dict[str, P
         processing: Contents of its `processing/`; these replace the runtime's own, which are empty.
 
     Returns:
-        The context, and a problem for each file of the user's whose place another one takes.
+        The context, a problem for each file of the user's whose place another one takes, and one if the image would
+        be too large.
     """
-    context = _runtime_files(_runtime_assets.runtime_directory())
+    runtime = _runtime_assets.runtime_directory()
+    context = _runtime_files(runtime)
+    if not model:
+        context[_NO_MODEL] = runtime / _NO_MODEL
     problems = []
     taken = {name.casefold(): name for name in context}
     taken.pop(f"{PROCESSING_DIRECTORY}/requirements.txt", None)
@@ -69,6 +82,17 @@ def compose(path: str, model: Context, processing: Context) -> tuple[dict[str, P
                     )
                 )
             context[target] = file
+    size = sum(file.stat().st_size for file in context.values()) + _RUNTIME_BYTES
+    if size > MAX_BYTES:
+        problems.append(
+            Problem(
+                "image-too-large",
+                f"{path}.model",
+                f"an image of some {size / 1000**3:.1f} GB",
+                "less than 10 GB with its runtime, uncompressed",
+                "Quantise the model, serve fewer in one function, or put it elsewhere: ModelSource.on_efs.",
+            )
+        )
     return context, problems
 
 
@@ -86,8 +110,9 @@ def docker_image_code(
     Args:
         scope: The construct that will own the function; its path names the links' directory.
         context: What `compose` returned.
-        model_digest: Goes into the asset's hash. CDK hashes a file that has no zero byte in its first 8 KiB as text,
-            which makes all bytes that are no UTF-8 the same: two sets of weights could have one hash.
+        model_digest: Of the models in the image, or empty. It goes into the asset's hash: CDK hashes a file that has
+            no zero byte in its first 8 KiB as text, which makes all bytes that are no UTF-8 the same, so two sets of
+            weights could have one hash.
         architecture: The function's; the image's platform is derived from it, so the two cannot differ.
         command: The image's command, e.g. `HTTP_HANDLER`.
     """

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from . import _model_manifest
+from ._model_manifest import MANIFEST, Manifest
 from ._onnx_file import OnnxFile, UnreadableOnnxFile, is_git_lfs_pointer, read_onnx_file
 from ._onnxruntime_limits import MAX_IR_VERSION, MAX_OPSETS, ONNXRUNTIME
 from ._tokens import is_unresolved
 from .errors import Problem
-from .model_source import ModelSource
+from .model_part import ModelPart
+from .model_source import InImage, LocalModel, OnMount
 
 GRAPH = "model.onnx"
 """Name of the graph in a package directory, and of every graph in the image."""
 
 MAX_BYTES = 10 * 1000**3
-"""Limit of a Lambda image, uncompressed. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+"""Limit of a Lambda image, uncompressed, and of `/tmp`.
+
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +33,27 @@ class ModelFiles:
 
     Attributes:
         name: The model's name in the Open Inference Protocol.
-        files: What goes into the image's `model/` directory: relative posix name -> file on this machine.
-        digest: `sha256:<hex>`, see `digest_of`.
+        files: The package: relative posix name -> file on this machine. All of it goes into an image.
+        parts: The files that go elsewhere: the graph, its weights, and the manifest if there is one.
+        digest: `sha256:<hex>`, see `_model_manifest.digest_of`.
         weights_in_graph: Bytes of weights inside the graph file, rather than beside it.
+        anonymous_bytes: Memory that loading and one run were measured to take, or None.
     """
 
     name: str
     files: Mapping[str, Path]
+    parts: tuple[ModelPart, ...]
     digest: str
     weights_in_graph: int
+    anonymous_bytes: int | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the parts."""
+        return sum(part.size for part in self.parts)
 
 
-def collect(path: str, source: ModelSource) -> tuple[ModelFiles | None, list[Problem]]:
+def collect(path: str, source: LocalModel) -> tuple[ModelFiles | None, list[Problem]]:
     """Reads the model.
 
     Args:
@@ -56,7 +70,7 @@ def collect(path: str, source: ModelSource) -> tuple[ModelFiles | None, list[Pro
                 f"{path}.path",
                 "a value that is known only at deployment",
                 "a path on this machine",
-                "The model goes into the image at synth: give its path as a plain string.",
+                "The model is read at synth: give its path as a plain string.",
             )
         ]
     given = Path(os.path.abspath(source.path))  # noqa: PTH100  resolve() would follow links away from the weights
@@ -90,41 +104,68 @@ def collect(path: str, source: ModelSource) -> tuple[ModelFiles | None, list[Pro
     files[GRAPH] = graph
     if problems:
         return None, problems
-    digest = digest_of(files)
+    hidden = [name for name in files if not _model_manifest.is_below(name)]
+    if hidden and not isinstance(source, InImage):
+        return None, [
+            Problem(
+                "model-parts",
+                f"{path}.path",
+                f"weights in {hidden[0]!r}",
+                "weights in files and directories whose names do not begin with a dot, which are the runtime's own",
+                "Save the model again with another location for its external data.",
+            )
+        ]
+    parts = [_model_manifest.part_of(name, file) for name, file in sorted(files.items())]
+    digest = _model_manifest.digest_of(parts)
+    manifest = Manifest()
     if given.is_dir():
         files |= _beside_the_graph(given)
+        if MANIFEST in files:
+            manifest, problems = _model_manifest.read(f"{path}.path", files[MANIFEST])
+            problems += _same_digest(path, given, digest, manifest)
+            parts.append(_model_manifest.part_of(MANIFEST, files[MANIFEST]))
     size = sum(file.stat().st_size for file in files.values())
-    if size > MAX_BYTES:
-        return None, [
+    if size > MAX_BYTES and not isinstance(source, OnMount):
+        where = "a Lambda image, which also holds the runtime" if isinstance(source, InImage) else "Lambda's /tmp"
+        problems.append(
             Problem(
                 "model-too-large",
                 f"{path}.path",
                 f"{size / 1000**3:.1f} GB",
-                "less than the 10 GB of a Lambda image, which also holds the runtime",
-                "Quantise the model or split it.",
+                f"less than the 10 GB of {where}",
+                "Quantise the model, split it, or put it on a file system: ModelSource.on_efs.",
             )
-        ]
-    return ModelFiles(_name(source, given), files, digest, onnx.weights_in_graph), []
+        )
+    if problems:
+        return None, problems
+    return (
+        ModelFiles(
+            name=_name(source, given),
+            files=files,
+            parts=tuple(parts),
+            digest=digest,
+            weights_in_graph=onnx.weights_in_graph,
+            anonymous_bytes=manifest.anonymous_bytes,
+        ),
+        [],
+    )
 
 
-def digest_of(files: Mapping[str, Path]) -> str:
-    """Digest over names and contents, whatever the order, times and modes of the files.
-
-    It is that of the text which `sha256sum` prints for the files in the order of their names, so a shell can verify
-    it inside the image: `cd model; sha256sum model.onnx model.onnx.data | sha256sum`.
-
-    Args:
-        files: Relative posix name -> file. The graph and its weights; not what lies beside them.
-    """
-    listing = hashlib.sha256()
-    for name in sorted(files):
-        with files[name].open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        listing.update(f"{content}  {name}\n".encode())
-    return f"sha256:{listing.hexdigest()}"
+def _same_digest(path: str, directory: Path, digest: str, manifest: Manifest) -> list[Problem]:
+    if manifest.digest is None or manifest.digest == digest:
+        return []
+    return [
+        Problem(
+            "model-digest-mismatch",
+            f"{path}.path",
+            f"{digest} of the files in {str(directory)!r}",
+            f"{manifest.digest}, for which their manifest.json was written",
+            "Fetch the package again if it was cut off or mixed up, or prepare the model again.",
+        )
+    ]
 
 
-def _name(source: ModelSource, given: Path) -> str:
+def _name(source: LocalModel, given: Path) -> str:
     if source.name is not None:
         return source.name
     if given.is_dir():
@@ -178,13 +219,13 @@ def _weights(path: str, graph: Path, onnx: OnnxFile) -> tuple[dict[str, Path], l
                     "Fetch or export the file again.",
                 )
             )
-        elif str(name) == GRAPH:
+        elif str(name) in (GRAPH, MANIFEST):
             problems.append(
                 Problem(
                     "model-file-collision",
                     f"{path}.path",
-                    f"weights in a file called {GRAPH}",
-                    f"another name, since the graph is called {GRAPH} in the image",
+                    f"weights in a file called {name}",
+                    f"another name, since {GRAPH} and {MANIFEST} are the package's own",
                     "Save the model again with another location for its external data.",
                 )
             )
@@ -223,9 +264,9 @@ def _versions(path: str, graph: Path, onnx: OnnxFile) -> list[Problem]:
 def _beside_the_graph(directory: Path) -> dict[str, Path]:
     """The rest of a package directory: its manifest and its golden samples. Hidden files are left out."""
     found = {}
-    manifest = directory / "manifest.json"
+    manifest = directory / MANIFEST
     if manifest.is_file():
-        found["manifest.json"] = manifest
+        found[MANIFEST] = manifest
     for file in sorted((directory / "goldens").rglob("*")):
         name = file.relative_to(directory)
         if file.is_file() and not any(part.startswith(".") for part in name.parts):

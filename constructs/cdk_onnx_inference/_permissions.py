@@ -22,3 +22,111 @@ MANAGE_NETWORK_INTERFACES: Final = (
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
 """
+
+READ_OBJECTS: Final = ("s3:GetObject",)  # Read
+"""To download the parts of a model."""
+
+MOUNT_EFS: Final = ("elasticfilesystem:ClientMount",)  # Read
+"""To read an EFS file system."""
+
+PUBLISH_EFS: Final = (
+    "elasticfilesystem:ClientMount",  # Read
+    "elasticfilesystem:ClientWrite",  # Write
+)
+"""To write to an EFS file system."""
+
+CHANGE_EFS: Final = (
+    "elasticfilesystem:ClientRootAccess",  # Write
+    "elasticfilesystem:ClientWrite",  # Write
+)
+"""What a function that serves models is denied, because a file system's own policy may allow it to everybody."""
+
+USE_EFS: Final = (
+    "elasticfilesystem:ClientMount",  # Read
+    "elasticfilesystem:ClientRootAccess",  # Write
+    "elasticfilesystem:ClientWrite",  # Write
+)
+"""Everything that a client of EFS can do.
+
+https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html
+"""
+
+MOUNT_S3_FILES: Final = ("s3files:ClientMount",)  # Read
+"""To read an S3 Files file system."""
+
+PUBLISH_S3_FILES: Final = (
+    "s3files:ClientMount",  # Read
+    "s3files:ClientWrite",  # Write
+)
+"""To write to an S3 Files file system."""
+
+CHANGE_S3_FILES: Final = (
+    "s3files:ClientRootAccess",  # Write
+    "s3files:ClientWrite",  # Write
+)
+"""What a function that serves models is denied."""
+
+USE_S3_FILES: Final = (
+    "s3files:ClientMount",  # Read
+    "s3files:ClientRootAccess",  # Write
+    "s3files:ClientWrite",  # Write
+)
+"""Everything that a client of S3 Files can do.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-files-security-iam.html
+"""
+
+READ_OBJECT_VERSIONS: Final = (
+    "s3:GetObject",  # Read
+    "s3:GetObjectVersion",  # Read
+)
+"""What lets Lambda read an S3 Files mount directly from S3.
+
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem-s3files.html
+"""
+
+SYNCHRONISE_BUCKET: Final = (
+    "s3:ListBucket",  # List
+    "s3:ListBucketVersions",  # List
+)
+"""What S3 Files needs on its bucket."""
+
+SYNCHRONISE_OBJECTS: Final = (
+    "s3:AbortMultipartUpload",  # Write
+    "s3:DeleteObject",  # Write
+    "s3:DeleteObjectTagging",  # Tagging
+    "s3:DeleteObjectVersion",  # Write
+    "s3:DeleteObjectVersionTagging",  # Tagging
+    "s3:GetObject",  # Read
+    "s3:GetObjectAttributes",  # Read
+    "s3:GetObjectTagging",  # Read
+    "s3:GetObjectVersion",  # Read
+    "s3:GetObjectVersionAttributes",  # Read
+    "s3:GetObjectVersionTagging",  # Read
+    "s3:ListMultipartUploadParts",  # Read
+    "s3:PutObject",  # Write
+    "s3:PutObjectTagging",  # Tagging
+    "s3:PutObjectVersionTagging",  # Tagging
+)
+"""What S3 Files needs on its bucket's objects: AWS's list of wildcards, spelt out for data and tags.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-files-prereq-policies.html
+"""
+
+MANAGE_OBJECT_EVENTS: Final = (
+    "events:DeleteRule",  # Write
+    "events:DisableRule",  # Write
+    "events:EnableRule",  # Write
+    "events:PutRule",  # Write
+    "events:PutTargets",  # Write
+    "events:RemoveTargets",  # Write
+)
+"""What S3 Files needs on the rules by which it learns of changes in the bucket; it names them itself."""
+
+READ_EVENT_RULES: Final = (
+    "events:DescribeRule",  # Read
+    "events:ListRuleNamesByTarget",  # List
+    "events:ListRules",  # List
+    "events:ListTargetsByRule",  # List
+)
+"""What S3 Files needs on all rules."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk import Duration, Size
+from aws_cdk import aws_ec2 as ec2
 
 from . import _environment
 from ._tokens import is_unresolved
@@ -21,6 +22,7 @@ _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MODEL_VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 _NAMESPACE = re.compile(r"[0-9A-Za-z.\-_/#:]{1,255}")
+_MOUNT_PATH = re.compile(r"/mnt/[A-Za-z0-9_.-]+")
 _LAMBDA_LIMITS = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
 _MIB = 1024 * 1024
 
@@ -174,6 +176,62 @@ def reason(path: str, value: str) -> list[Problem]:
             "Say why this is safe here, e.g. reason='reachable from the internal network only'.",
         )
     ]
+
+
+def vpc_of_subnets(path: str, vpc: ec2.IVpc | None, *belonging: object) -> list[Problem]:
+    """A VPC, where something is given that belongs to one."""
+    if vpc is not None or all(item is None for item in belonging):
+        return []
+    return [
+        Problem(
+            "vpc-missing",
+            path,
+            "None, with vpc_subnets or security_groups",
+            "the VPC that these belong to",
+            "Give vpc= as well, or leave them out.",
+        )
+    ]
+
+
+def vpc_of_file_system(path: str, vpc: ec2.IVpc | None, expected: ec2.IVpc) -> list[Problem]:
+    """The VPC in which the file system of the models can be reached."""
+    if vpc is None or vpc.node.path == expected.node.path:
+        return []
+    if is_unresolved(vpc.vpc_id) or is_unresolved(expected.vpc_id) or vpc.vpc_id == expected.vpc_id:
+        return []
+    return [
+        Problem(
+            "vpc-of-file-system",
+            path,
+            f"{vpc.vpc_id!r}",
+            f"{expected.vpc_id!r}, the VPC of the file system with the model",
+            "Leave vpc= out: the function runs in the file system's VPC.",
+        )
+    ]
+
+
+def mount_path(path: str, value: str) -> list[Problem]:
+    """`/mnt/` and one name. CDK rejects the rest too, but alone, later, and without the names `.` and `..`."""
+    if is_unresolved(value):
+        return []
+    if _MOUNT_PATH.fullmatch(value) and len(value) <= 160 and value.rsplit("/", 1)[1].strip("."):
+        return []
+    return [
+        Problem(
+            "mount-path",
+            path,
+            repr(value),
+            "/mnt/ and one name of letters, digits, '_', '.' and '-', at most 160 characters",
+            "Give e.g. /mnt/models. https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem-efs.html",
+        )
+    ]
+
+
+def keep_versions(path: str, value: float) -> list[Problem]:
+    """2 to 100: the version that is serving during a deployment needs its model until the next one has taken over."""
+    return _whole_number(
+        "keep-versions-range", path, value, 2, 100, "models", "The newest is one of them, the one before it another."
+    )
 
 
 def positive(code: str, path: str, value: float, *, whole: bool, unit: str, fix: str) -> list[Problem]:

@@ -1,10 +1,11 @@
-"""A Lambda function that serves one ONNX model, with the version and the alias that everything else invokes."""
+"""A Lambda function that serves ONNX models, with the version and the alias that everything else invokes."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Annotations, Duration, RemovalPolicy, Size
+from aws_cdk import Annotations, Duration, Names, RemovalPolicy, Size
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -12,9 +13,22 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from . import _environment, _image_context, _model_files, _permissions, _processing_files, _validation, _warnings
-from .errors import InvalidInferenceConfig, Problem
-from .model_source import ModelSource
+from . import (
+    _environment,
+    _image_context,
+    _model_objects,
+    _permissions,
+    _processing_files,
+    _served_models,
+    _validation,
+    _warnings,
+)
+from ._model_mount import ModelPublication
+from ._model_objects import ModelObject
+from ._served_models import ServedModel
+from ._tokens import is_unresolved
+from .errors import InvalidInferenceConfig
+from .model_source import FromBucket, InImage, ModelSource, OnMount
 from .processing import Processing
 
 _WORTH_MOVING = 128 * 1024 * 1024
@@ -26,7 +40,7 @@ and in 0.40 s out of a file beside it.
 
 
 class InferenceFunction(Construct):
-    """Serves one ONNX model under the Open Inference Protocol, from a container image on Lambda.
+    """Serves an ONNX model, or several, under the Open Inference Protocol, from a container image on Lambda.
 
     It makes the function, a role of its own with no managed policies, a log group, a version for each change, and the
     alias `live`, which points to the newest version. Everything that invokes the function goes through the alias:
@@ -38,13 +52,15 @@ class InferenceFunction(Construct):
     Args:
         scope: The parent.
         construct_id: Its id in the parent. A change replaces everything.
-        model: The model, e.g. `ModelSource.in_image("models/digits")`. A change of its content publishes a new
-            version.
-        processing: The user's own pre- and post-processing. A change publishes a new version. Default: requests go to
-            the model as they are.
+        model: The model, e.g. `ModelSource.in_image("models/digits")`, or a list of several, each with a name or a
+            version of its own; they share the function's memory, and at most one file system. A change of a model's
+            content publishes a new version.
+        processing: The user's own pre- and post-processing, of each model. A change publishes a new version. Default:
+            requests go to the model as they are.
         memory_size: Memory in MB, a whole number of 128 to 10240. CPU grows with it: 1769 MB are one vCPU, and the
-            handler sizes onnxruntime's threads by it. A change publishes a new version. Default: 1769 MB, the least
-            that gives a whole vCPU.
+            handler sizes onnxruntime's threads by it. Models whose `manifest.json` says how much memory they were
+            measured to take (`measurements.after.anonymous_mb`) must fit. A change publishes a new version. Default:
+            1769 MB, the least that gives a whole vCPU.
         timeout: Longest run of one invocation, 1 to 900 whole seconds; the first also waits for a start that took
             longer than 10 s. A change publishes a new version. Default: 30 seconds, which is what an HTTP API waits
             for.
@@ -52,15 +68,18 @@ class InferenceFunction(Construct):
             and publishes a new version. Default: x86_64, on which onnxruntime has always run in Lambda and which most
             machines that build images have; arm64 is about a fifth cheaper, and needs onnxruntime 1.26 or later (the
             image has it), and a builder that can build for it.
-        ephemeral_storage_size: Size of `/tmp`, 512 to 10240 MiB. A change publishes a new version. Default: 512 MiB.
+        ephemeral_storage_size: Size of `/tmp`, 512 to 10240 MiB. A change publishes a new version. Default: 512 MiB,
+            or as much as models that are downloaded need, and 64 MiB of room; what is above 512 MiB costs.
         reserved_concurrent_executions: Most environments that may run at once, taken from the account's pool; 0 stops
             the function. A change replaces nothing and publishes nothing. Default: no reservation.
         environment: Further environment variables, e.g. for `processing`. Not the names that the handler's own
-            settings have. A change publishes a new version, except of a value that is known only at deployment.
-            Default: none.
-        vpc: A VPC to run in. The model needs none. A change updates the function in place. Default: none.
-        vpc_subnets: Which subnets of `vpc`. Default: its private ones.
-        security_groups: For the network interfaces in `vpc`. Default: a new one, which lets everything out.
+            settings have, and at most 4 KB together with these. A change publishes a new version, except of a value
+            that is known only at deployment. Default: none.
+        vpc: A VPC to run in. Only a model on a file system needs one: that of the file system. A change updates the
+            function in place. Default: that of the file system, or none.
+        vpc_subnets: Which subnets of `vpc`. Default: those of the file system, or the private ones.
+        security_groups: For the network interfaces in `vpc`. Default: a new one, which lets everything out. The file
+            system's own for its clients comes on top.
         log_group: Where the function's logs go. A change updates the function in place. Default: a new group,
             retained when the stack is deleted, whose events expire after one month.
         metrics_namespace: CloudWatch namespace of the metrics that the handler embeds in its log. A change publishes
@@ -77,9 +96,11 @@ class InferenceFunction(Construct):
         timeout: Longest run of one invocation.
 
     Raises:
-        InvalidInferenceConfig: With all problems: the codes that `ModelSource.in_image` and `Processing` name, and
-            `memory-size-range`, `timeout-range`, `ephemeral-storage-range`, `reserved-concurrency-range`,
-            `environment-reserved`, `environment-name`, `metrics-namespace`, `vpc-missing`, `image-file-collision`.
+        InvalidInferenceConfig: With all problems: the codes that the factories of `ModelSource` and `Processing` name,
+            and `model-missing`, `model-duplicate`, `model-mounts`, `memory-size-range`, `memory-too-small`,
+            `timeout-range`, `ephemeral-storage-range`, `ephemeral-storage-too-small`, `reserved-concurrency-range`,
+            `environment-reserved`, `environment-name`, `environment-too-large`, `metrics-namespace`, `vpc-missing`,
+            `vpc-of-file-system`, `image-file-collision`, `image-too-large`.
 
     Warns, in CDK's way:
         `cdk-onnx-inference:weights-in-graph`, `cdk-onnx-inference:processing-not-parsed`.
@@ -97,7 +118,7 @@ class InferenceFunction(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        model: ModelSource,
+        model: ModelSource | Sequence[ModelSource],
         processing: Processing | None = None,
         memory_size: int = 1769,
         timeout: Duration | None = None,
@@ -119,46 +140,102 @@ class InferenceFunction(Construct):
         def at(argument: str) -> str:
             return f"{self.node.path}.{argument}"
 
-        model_files, problems = _model_files.collect(at("model"), model)
-        if model_files is not None:
-            problems += _validation.model_name(at("model.name"), model_files.name)
-        problems += _validation.model_version(at("model.version"), model.version)
+        models, problems = _served_models.collect(at("model"), model)
         processing_files = None
         if processing is not None:
             processing_files, found = _processing_files.collect(at("processing"), processing)
             problems += found
-        problems += _validation.memory_size(at("memory_size"), memory_size)
+        mount = _served_models.mount_of(models)
+        problems += _validation.memory_size(at("memory_size"), memory_size) or _served_models.memory_size(
+            at("memory_size"), memory_size, models
+        )
         problems += _validation.timeout(at("timeout"), self.timeout)
-        problems += _validation.ephemeral_storage_size(at("ephemeral_storage_size"), ephemeral_storage_size)
+        wrong_storage = _validation.ephemeral_storage_size(at("ephemeral_storage_size"), ephemeral_storage_size)
+        storage, cache_size, found = _served_models.ephemeral_storage(
+            at("ephemeral_storage_size"), ephemeral_storage_size, models
+        )
+        problems += wrong_storage or found
         problems += _validation.reserved_concurrent_executions(
             at("reserved_concurrent_executions"), reserved_concurrent_executions
         )
         problems += _validation.environment(at("environment"), environment or {})
         problems += _validation.metrics_namespace(at("metrics_namespace"), metrics_namespace)
-        if vpc is None and (vpc_subnets is not None or security_groups is not None):
-            problems.append(
-                Problem(
-                    "vpc-missing",
-                    at("vpc"),
-                    "None, with vpc_subnets or security_groups",
-                    "the VPC that these belong to",
-                    "Give vpc= as well, or leave them out.",
-                )
-            )
-        if model_files is None or problems:
+        if mount is None:
+            problems += _validation.vpc_of_subnets(at("vpc"), vpc, vpc_subnets, security_groups)
+        else:
+            problems += _validation.vpc_of_file_system(at("vpc"), vpc, mount.vpc)
+        if problems:
             raise InvalidInferenceConfig(problems)
         context, problems = _image_context.compose(
-            self.node.path, model_files.files, processing_files.files if processing_files else {}
+            self.node.path,
+            _served_models.image_files(models),
+            processing_files.files if processing_files else {},
+        )
+        if problems:
+            raise InvalidInferenceConfig(problems)
+        objects = {
+            number: self._objects(_model_id(models, number), served)
+            for number, served in enumerate(models)
+            if not isinstance(served.source, InImage)
+        }
+        directories = {
+            number: f"{served.source.mount.mount_path}/{self._directory(models, number)}"
+            for number, served in enumerate(models)
+            if isinstance(served.source, OnMount)
+        }
+        variables = {
+            **(environment or {}),
+            **_served_models.environment(
+                models,
+                objects={
+                    number: _model_objects.as_json(parts)
+                    for number, parts in objects.items()
+                    if models[number].is_downloaded
+                },
+                directories=directories,
+                cache_size=cache_size,
+                processing=f"{_image_context.PROCESSING_DIRECTORY}/{processing_files.module}"
+                if processing_files
+                else None,
+            ),
+            _environment.METRICS_NAMESPACE: metrics_namespace,
+            _environment.ORT_DISABLE_TELEMETRY: "1",
+        }
+        problems = _served_models.environment_size(
+            at("environment"), _model_objects.environment_length(self, variables)
         )
         if problems:
             raise InvalidInferenceConfig(problems)
 
+        if mount is not None and vpc is None:
+            vpc, vpc_subnets = mount.vpc, vpc_subnets or mount.vpc_subnets
+        access = None
+        if mount is not None and vpc is not None:
+            access = mount._read_access()
+            own = security_groups or [
+                ec2.SecurityGroup(self, "SecurityGroup", vpc=vpc, description="Of an inference function")
+            ]
+            security_groups = [*own, mount.client_security_group]
         self.log_group = log_group or logs.LogGroup(self, "LogGroup", retention=logs.RetentionDays.ONE_MONTH)
-        self.role = self._make_role(in_vpc=vpc is not None)
+        self.role = self._make_role(in_vpc=vpc is not None, mount=access.statements if access else ())
+        publications = [
+            ModelPublication(
+                self,
+                f"Publish{_model_id(models, number)}",
+                mount=served.source.mount,
+                objects=objects[number],
+                digest=served.digest,
+                directory=self._directory(models, number),
+                keep_versions=served.source.keep_versions,
+                architecture=architecture,
+            )
+            for number, served in enumerate(models)
+            if isinstance(served.source, OnMount)
+        ]
         with _image_context.docker_image_code(
             self,
             context,
-            model_digest=model_files.digest,
+            model_digest=_served_models.image_digest(models),
             architecture=architecture,
             command=_image_context.HTTP_HANDLER,
         ) as code:
@@ -169,26 +246,10 @@ class InferenceFunction(Construct):
                 architecture=architecture,
                 memory_size=memory_size,
                 timeout=self.timeout,
-                ephemeral_storage_size=ephemeral_storage_size,
+                ephemeral_storage_size=storage,
                 reserved_concurrent_executions=reserved_concurrent_executions,
-                environment={
-                    **(environment or {}),
-                    _environment.MODEL_PATH: _image_context.MODEL_DIRECTORY,
-                    _environment.MODEL_NAME: model_files.name,
-                    _environment.MODEL_VERSION: model.version,
-                    _environment.MODEL_DIGEST: model_files.digest,
-                    **(
-                        {
-                            _environment.PROCESSING_PATH: (
-                                f"{_image_context.PROCESSING_DIRECTORY}/{processing_files.module}"
-                            )
-                        }
-                        if processing_files
-                        else {}
-                    ),
-                    _environment.METRICS_NAMESPACE: metrics_namespace,
-                    _environment.ORT_DISABLE_TELEMETRY: "1",
-                },
+                environment=variables,
+                filesystem=access.file_system if access else None,
                 vpc=vpc,
                 vpc_subnets=vpc_subnets,
                 security_groups=security_groups,
@@ -196,12 +257,15 @@ class InferenceFunction(Construct):
                 log_group=self.log_group,
                 logging_format=lambda_.LoggingFormat.JSON,
                 tracing=lambda_.Tracing.ACTIVE,
-                description=description or f"ONNX model {model_files.name}, version {model.version}",
+                description=description or _description(models),
                 current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
             )
+        if mount is not None:
+            mount._configure(self.function)
         self.version = self.function.current_version
+        self.version.node.add_dependency(*publications, *self._let_read(models, objects))
         self.alias = lambda_.Alias(self, "Alias", alias_name="live", version=self.version)
-        self._warn(model_files, processing_files)
+        self._warn(models, processing_files)
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Lets `grantee` invoke the alias, and not the function's other versions."""
@@ -249,7 +313,43 @@ class InferenceFunction(Construct):
         """Invocations of the alias that Lambda refused for want of concurrency. Default statistic: sum."""
         return self.alias.metric_throttles(statistic=statistic, period=period, label=label)
 
-    def _make_role(self, *, in_vpc: bool) -> iam.Role:
+    def _objects(self, construct_id: str, model: ServedModel) -> list[ModelObject]:
+        """The model's parts in S3. Those that are on this machine become assets, which add no resource."""
+        if isinstance(model.source, FromBucket):
+            return _model_objects.in_bucket(model.source.bucket, model.source.prefix, model.parts)
+        return _model_objects.upload(Construct(self, construct_id), model.parts, model.files)
+
+    def _directory(self, models: Sequence[ServedModel], number: int) -> str:
+        """Below the mount, of one model of this function alone, because publishing one prunes the directory."""
+        function = Names.unique_resource_name(self, max_length=100, separator="-")
+        if len(models) == 1:
+            return function
+        model = models[number]
+        known = [text for text in (model.name, model.source.version) if not is_unresolved(text)]
+        return "/".join([function, *known]) if len(known) == 2 else f"{function}/{number}"
+
+    def _let_read(
+        self, models: Sequence[ServedModel], objects: Mapping[int, Sequence[ModelObject]]
+    ) -> list[iam.Policy]:
+        """Lets the function read the objects that it downloads, by a policy of these objects' own.
+
+        A new model makes a new policy, and CloudFormation removes the old one last, when the alias has moved: until
+        then the version that is serving reads what it needs.
+        """
+        parts = [part for number, found in objects.items() if models[number].is_downloaded for part in found]
+        if not parts:
+            return []
+        digest = hashlib.sha256("".join(model.digest for model in models if model.is_downloaded).encode())
+        return [
+            iam.Policy(
+                self,
+                f"ReadModel{digest.hexdigest()[:8]}",
+                roles=[self.role],
+                statements=[_model_objects.read_statement(parts)],
+            )
+        ]
+
+    def _make_role(self, *, in_vpc: bool, mount: Sequence[iam.PolicyStatement]) -> iam.Role:
         """A role whose policies are part of it, so that they exist before the function that Lambda checks them for."""
         policies = {
             "WriteLogs": iam.PolicyDocument(
@@ -262,6 +362,8 @@ class InferenceFunction(Construct):
             policies["ManageNetworkInterfaces"] = iam.PolicyDocument(
                 statements=[iam.PolicyStatement(actions=[*_permissions.MANAGE_NETWORK_INTERFACES], resources=["*"])]
             )
+        if mount:
+            policies["ReadModels"] = iam.PolicyDocument(statements=mount)
         return iam.Role(
             self,
             "Role",
@@ -270,8 +372,10 @@ class InferenceFunction(Construct):
             inline_policies=policies,
         )
 
-    def _warn(self, model: _model_files.ModelFiles, processing: _processing_files.ProcessingFiles | None) -> None:
-        if model.weights_in_graph > _WORTH_MOVING:
+    def _warn(self, models: Sequence[ServedModel], processing: _processing_files.ProcessingFiles | None) -> None:
+        for model in models:
+            if model.weights_in_graph <= _WORTH_MOVING:
+                continue
             Annotations.of(self).add_warning_v2(
                 _warnings.WEIGHTS_IN_GRAPH,
                 f"The model {model.name!r} keeps {model.weights_in_graph / 1024**2:.0f} MiB of weights in its graph "
@@ -285,3 +389,20 @@ class InferenceFunction(Construct):
                 f"The processing file {processing.module!r} is no Python that the Python of this machine understands "
                 f"({processing.unparsed}), so it was not checked. The image has a newer Python, which may.",
             )
+
+
+def _model_id(models: Sequence[ServedModel], number: int) -> str:
+    """Part of construct ids: of several models, name and version tell which is meant, unless they are not known."""
+    if len(models) == 1:
+        return "Model"
+    model = models[number]
+    if is_unresolved(model.name) or is_unresolved(model.source.version):
+        return f"Model{number}"
+    return f"Model-{model.name}-{model.source.version}"
+
+
+def _description(models: Sequence[ServedModel]) -> str:
+    if len(models) == 1:
+        (model,) = models
+        return f"ONNX model {model.name}, version {model.source.version}"
+    return f"{len(models)} ONNX models"

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import Validations
+from aws_cdk import Stack, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 from cfnlint.api import ManualArgs, lint  # type: ignore[import-untyped]
 
 from cdk_onnx_inference import ApiAuth, ApiType, ModelSource
+from stacks.large_model import LargeModel, Source
 from stacks.realtime import Realtime
 from tests.support import models, synth
 
@@ -41,11 +42,42 @@ KINDS: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
     "rest-log-role": ({"api_type": ApiType.rest_api(account_log_role=True)}, ALWAYS | REST | ACCOUNT_LOG_ROLE),
     "rest-api-key": ({"api_type": ApiType.rest_api(), "auth": ApiAuth.api_key()}, ALWAYS | REST | UNAUTHORISED),
 }
+LARGE_MODEL = {(finding, construct.replace("Realtime/", "LargeModel/")) for finding, construct in ALWAYS}
 
 
-def realtime(tmp_path: Path, kind: str) -> Realtime:
-    model = ModelSource.in_image(models.save(models.matmul(), tmp_path / "digits"))
-    return Realtime(synth.new_app(tmp_path / "cdk.out"), "Realtime", model=model, **KINDS[kind][0])
+def mounted(file_system: str) -> set[tuple[str, str]]:
+    return LARGE_MODEL | {
+        ("AwsSolutions::AwsSolutions-IAM5[Resource::*]", f"LargeModel/{file_system}"),
+        ("AwsSolutions::AwsSolutions-VPC7", f"LargeModel/{file_system}/Vpc"),
+        ("Serverless::Serverless-LambdaDLQ", f"LargeModel/{file_system}"),
+        ("Serverless::Serverless-LambdaStarPermissions", "LargeModel/Inference/Role"),
+        ("Serverless::Serverless-LambdaStarPermissions", f"LargeModel/{file_system}"),
+        ("Serverless::Serverless-LambdaTracing", f"LargeModel/{file_system}"),
+    }
+
+
+RULES = "AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:rule"
+OBJECTS = "AwsSolutions::AwsSolutions-IAM5[Resource::<ModelBucketEBB1ADF4.Arn>/*]"
+SOURCES: dict[str, set[tuple[str, str]]] = {
+    Source.S3: LARGE_MODEL,
+    Source.EFS: mounted("Models"),
+    Source.S3_FILES: mounted("ModelBucket")
+    | {
+        ("AwsSolutions::AwsSolutions-S1", "LargeModel/ModelBucket"),
+        (OBJECTS, "LargeModel/ModelBucket"),
+        (OBJECTS, "LargeModel/Inference/Role"),
+        (f"{RULES}/DO-NOT-DELETE-S3-Files*]", "LargeModel/ModelBucket"),
+        (f"{RULES}/*]", "LargeModel/ModelBucket"),
+    },
+}
+
+
+def made(tmp_path: Path, kind: str) -> Stack:
+    app = synth.new_app(tmp_path / "cdk.out")
+    path = models.save_package(tmp_path / "digits")
+    if kind in SOURCES:
+        return LargeModel(app, "LargeModel", path=path, source=Source(kind))
+    return Realtime(app, "Realtime", model=ModelSource.in_image(path), **KINDS[kind][0])
 
 
 def acknowledgements(value: Any) -> set[tuple[str, str]]:
@@ -58,37 +90,37 @@ def acknowledgements(value: Any) -> set[tuple[str, str]]:
     return here | {found for item in value.values() for found in acknowledgements(item)}
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", [*sorted(KINDS), *SOURCES])
 def test_cdk_nag_finds_exactly_what_is_accepted(tmp_path: Path, kind: str) -> None:
-    stack = realtime(tmp_path, kind)
+    stack = made(tmp_path, kind)
     app = stack.node.root
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     synth.template_of(stack)
     report = json.loads((tmp_path / "cdk.out" / "validation-report.json").read_text())
     ours = [plugin for plugin in report["pluginReports"] if plugin["pluginName"] in ("AwsSolutions", "Serverless")]
     assert [violation for plugin in ours for violation in plugin["violations"]] == []
-    assert acknowledgements(report) == KINDS[kind][1]
+    assert acknowledgements(report) == (SOURCES[kind] if kind in SOURCES else KINDS[kind][1])
 
 
 def test_cdk_nag_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stacks.realtime.acknowledge", lambda *_, **__: None)
-    stack = realtime(tmp_path, "http")
+    stack = made(tmp_path, "http")
     app = stack.node.root
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     with pytest.raises(RuntimeError, match="AwsSolutions-IAM5"):
         synth.template_of(stack)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", [*sorted(KINDS), *SOURCES])
 def test_cfn_lint_finds_nothing(tmp_path: Path, kind: str) -> None:
-    template = synth.template_of(realtime(tmp_path, kind))
+    template = synth.template_of(made(tmp_path, kind))
     # W3005: CDK itself lets every function depend on its role both ways.
     config = ManualArgs(regions=["eu-west-1"], ignore_checks=["W3005"])
     assert [str(found) for found in lint(json.dumps(template), config=config)] == []
 
 
 def test_cfn_lint_is_at_work(tmp_path: Path) -> None:
-    template = synth.template_of(realtime(tmp_path, "http"))
+    template = synth.template_of(made(tmp_path, "http"))
     (function,) = synth.resources_of(template, "AWS::Lambda::Function")
     function["Properties"]["MemorySize"] = 1
     assert lint(json.dumps(template), config=ManualArgs(regions=["eu-west-1"], ignore_checks=["W3005"]))

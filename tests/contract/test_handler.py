@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 
+import pytest
+
 from cdk_onnx_inference import _environment, _image_context, _routes
 from onnx_handler import open_inference, settings
 
@@ -21,6 +23,7 @@ def test_routes_are_the_same_in_the_same_order() -> None:
     assert open_inference.ROUTES == _routes.ROUTES
 
 
-def test_the_command_is_there() -> None:
-    module, name = _image_context.HTTP_HANDLER.rsplit(".", 1)
+@pytest.mark.parametrize("command", [_image_context.HTTP_HANDLER, _image_context.PUBLISH_HANDLER])
+def test_the_command_is_there(command: str) -> None:
+    module, name = command.rsplit(".", 1)
     assert callable(getattr(importlib.import_module(module), name))

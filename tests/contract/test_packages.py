@@ -61,9 +61,13 @@ def test_public_names() -> None:
         "InferenceApi",
         "InferenceFunction",
         "InvalidInferenceConfig",
+        "ModelFileSystem",
+        "ModelPart",
+        "ModelS3Files",
         "ModelSource",
         "Problem",
         "Processing",
+        "Removal",
         "Throttle",
     ]
     assert all(hasattr(cdk_onnx_inference, name) for name in cdk_onnx_inference.__all__)
@@ -79,7 +83,11 @@ def test_public_modules() -> None:
         "errors",
         "inference_api",
         "inference_function",
+        "model_file_system",
+        "model_part",
+        "model_s3_files",
         "model_source",
         "processing",
+        "removal",
         "throttle",
     ]

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,24 @@ app.synth()
 """
 
 
+STACKS = {"Realtime": {}, **{f"LargeModel-{source}": {"source": source} for source in ("efs", "s3", "s3-files")}}
+"""Stack, and what tells it from others of its kind -> the context that makes it."""
+
+
 def run_app(
-    outdir: Path, model: Path, cwd: Path, script: str | None = None, /, **environment: str
+    outdir: Path,
+    model: Path,
+    cwd: Path,
+    script: str | None = None,
+    /,
+    context: Mapping[str, str] | None = None,
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    context = json.dumps({**RECOMMENDED_FLAGS, "model": str(model)})
+    context_json = json.dumps({**RECOMMENDED_FLAGS, "model": str(model), **(context or {})})
     return subprocess.run(
         [sys.executable, *(["-c", script] if script else [str(ROOT / "app.py")])],
         cwd=cwd,
-        env={**os.environ, "CDK_OUTDIR": str(outdir), "CDK_CONTEXT_JSON": context, **environment},
+        env={**os.environ, "CDK_OUTDIR": str(outdir), "CDK_CONTEXT_JSON": context_json, **environment},
         capture_output=True,
         text=True,
     )
@@ -43,10 +54,11 @@ def run_app(
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A package directory."""
-    return models.save(models.matmul(), tmp_path / "digits")
+    return models.save_package(tmp_path / "digits")
 
 
-def test_is_the_same_whatever_the_environment(tmp_path: Path, model: Path) -> None:
+@pytest.mark.parametrize("stack", STACKS)
+def test_is_the_same_whatever_the_environment(tmp_path: Path, model: Path, stack: str) -> None:
     (tmp_path / "elsewhere").mkdir()
     surroundings: tuple[tuple[Path, dict[str, str]], ...] = (
         (ROOT, {"TZ": "UTC", "PYTHONHASHSEED": "1", "LC_ALL": "C"}),
@@ -55,17 +67,18 @@ def test_is_the_same_whatever_the_environment(tmp_path: Path, model: Path) -> No
     outputs = []
     for number, (cwd, environment) in enumerate(surroundings):
         outdir = tmp_path / str(number) / "cdk.out"
-        done = run_app(outdir, model, cwd, **environment)
+        done = run_app(outdir, model, cwd, context=STACKS[stack], **environment)
         assert done.returncode == 0, done.stderr
         files = sorted(path.relative_to(outdir).as_posix() for path in outdir.rglob("*"))
-        template, assets = (outdir / f"Realtime.{part}.json" for part in ("template", "assets"))
+        template, assets = (outdir / f"{stack.partition('-')[0]}.{part}.json" for part in ("template", "assets"))
         outputs.append((files, template.read_bytes(), assets.read_bytes()))
     assert outputs[0] == outputs[1]
 
 
-def test_passes_cdks_validation_as_errors(tmp_path: Path, model: Path) -> None:
+@pytest.mark.parametrize("stack", STACKS)
+def test_passes_cdks_validation_as_errors(tmp_path: Path, model: Path, stack: str) -> None:
     assert RECOMMENDED_FLAGS["@aws-cdk/core:validateAgainstDefaultRules"] is True
-    done = run_app(tmp_path / "cdk.out", model, tmp_path, CDK_VALIDATION="true")
+    done = run_app(tmp_path / "cdk.out", model, tmp_path, context=STACKS[stack], CDK_VALIDATION="true")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "cdk.out" / "validation-report.json").read_text())["pluginReports"] == []
 

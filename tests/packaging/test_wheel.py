@@ -25,12 +25,15 @@ import sys
 from pathlib import Path
 import aws_cdk
 import cdk_onnx_inference
-from cdk_onnx_inference import InferenceApi, InferenceFunction, ModelSource
+from cdk_onnx_inference import InferenceApi, InferenceFunction, ModelFileSystem, ModelSource
 
 app = aws_cdk.App(outdir=sys.argv[2])
 stack = aws_cdk.Stack(app, "Shop")
 service = InferenceFunction(stack, "Digits", model=ModelSource.in_image(sys.argv[1]))
 InferenceApi(stack, "Api", function=service)
+mounted = aws_cdk.Stack(app, "Mounted")
+source = ModelSource.on_efs(sys.argv[1], file_system=ModelFileSystem(mounted, "Models"))
+InferenceFunction(mounted, "Digits", model=source)
 app.synth()
 print(Path(cdk_onnx_inference.__file__).parent)
 """
@@ -86,7 +89,13 @@ def test_wheel_has_the_packages_and_the_runtime(wheel: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in names} == {"cdk_onnx_inference", "onnx_inference"}
     runtime = {name.removeprefix("cdk_onnx_inference/_runtime/") for name in names if "/_runtime/" in name}
-    assert runtime >= {"Dockerfile", ".dockerignore", "requirements.txt", "processing/requirements.txt"}
+    assert runtime >= {
+        "Dockerfile",
+        ".dockerignore",
+        "requirements.txt",
+        "model/README",
+        "processing/requirements.txt",
+    }
     handler = ROOT / "runtime"
     assert {name for name in runtime if name.startswith("onnx_handler/")} == {
         path.relative_to(handler).as_posix()
@@ -122,7 +131,11 @@ def test_an_installed_library_makes_the_same_image_as_the_checkout(python: Path,
     stack = Stack(synth.new_app(tmp_path / "checkout"), "Shop")
     InferenceFunction(stack, "Digits", model=ModelSource.in_image(MODEL))
     image = synth.image_hash(synth.template_of(stack))
-    assert (tmp_path / "installed" / f"asset.{image}" / "Dockerfile").is_file()
+    assert (tmp_path / "installed" / f"asset.{image}" / "model" / "model.onnx").is_file()
+    bare = Stack(synth.new_app(tmp_path / "checkout"), "Bare")
+    InferenceFunction(bare, "Digits", model=ModelSource.from_s3(MODEL))
+    image = synth.image_hash(synth.template_of(bare))
+    assert (tmp_path / "installed" / f"asset.{image}" / "model" / "README").is_file()
 
 
 def test_an_installed_runtime_has_bytecode_which_the_image_has_not(python: Path) -> None:

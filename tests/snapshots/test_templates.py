@@ -14,6 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from cdk_onnx_inference import ApiAuth, ApiType, ModelSource
+from stacks.large_model import LargeModel, Source
 from stacks.realtime import Realtime
 from tests.support import models, synth
 from tests.support.normalise import normalised
@@ -41,3 +42,25 @@ def test_realtime_without_feature_flags(snapshot: SnapshotAssertion, tmp_path: P
 
 def test_realtime_rest_api_key(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
     assert realtime(tmp_path, api_type=ApiType.rest_api(), auth=ApiAuth.api_key()) == snapshot
+
+
+def large_model(tmp_path: Path, flags: Mapping[str, Any] = synth.RECOMMENDED_FLAGS, **options: Any) -> dict[str, Any]:
+    app = synth.new_app(tmp_path / "cdk.out", flags)
+    path = models.save_package(tmp_path / "digits")
+    return normalised(synth.template_of(LargeModel(app, "LargeModel", path=path, **options)))
+
+
+def test_large_model_on_efs(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert large_model(tmp_path) == snapshot
+
+
+def test_large_model_on_efs_without_feature_flags(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert large_model(tmp_path, flags={}) == snapshot
+
+
+def test_large_model_from_s3(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert large_model(tmp_path, source=Source.S3) == snapshot
+
+
+def test_large_model_on_s3_files(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert large_model(tmp_path, source=Source.S3_FILES) == snapshot

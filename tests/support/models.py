@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -72,4 +75,40 @@ def save(made: onnx.ModelProto, directory: Path) -> Path:
     """Writes a model package directory that holds the bare model, and returns it."""
     directory.mkdir(parents=True, exist_ok=True)
     onnx.save(made, directory / "model.onnx")
+    return directory
+
+
+def save_package(directory: Path, made: onnx.ModelProto | None = None, **members: Any) -> Path:
+    """Writes a package directory as `onnx-inference prepare` does: the weights beside the graph, and a manifest.
+
+    Args:
+        directory: of the package.
+        made: the model; `matmul` unless given.
+        members: of the manifest, on top of its format, parts and digest.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("model.onnx", "model.onnx.data"):
+        (directory / name).unlink(missing_ok=True)  # onnx would append
+    onnx.save(
+        made or matmul(),
+        directory / "model.onnx",
+        save_as_external_data=True,
+        location="model.onnx.data",
+        size_threshold=0,
+    )
+    parts = [
+        {"path": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name in ("model.onnx", "model.onnx.data")
+        if (directory / name).is_file()
+        for content in [(directory / name).read_bytes()]
+    ]
+    listing = "".join(f"{part['sha256']}  {part['path']}\n" for part in parts)
+    manifest = {
+        "format": "onnx-inference-model-package",
+        "name": directory.name,
+        "digest": f"sha256:{hashlib.sha256(listing.encode()).hexdigest()}",
+        "parts": parts,
+        **members,
+    }
+    (directory / "manifest.json").write_text(json.dumps(manifest, indent=2))
     return directory

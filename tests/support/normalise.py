@@ -7,6 +7,9 @@ import re
 from typing import Any
 
 _MASKS = (
+    (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),  # of parts of models, and in paths
+    (re.compile(r'(?<=\\"size\\":)[0-9]+'), "<size>"),
+    (re.compile(r"(ReadModel)[0-9a-f]{8}[0-9A-F]{8}"), r"\1<digest>"),
     (re.compile(r"(?<=:)[0-9a-f]{64}\b"), "<image hash>"),  # the tag in ImageUri
     (re.compile(r"\b[0-9a-f]{64}(?=\.json|\.zip)"), "<asset hash>"),
     (re.compile(r"(?<=sha256:)[0-9a-f]{64}"), "<model digest>"),

@@ -41,8 +41,8 @@ def test_without_mounts_the_command_is_itself(file_systems: FileSystems) -> None
 
 
 def test_other_file_systems_are_said(file_systems: FileSystems) -> None:
-    with pytest.raises(NotServed, match="EFS access points only"):
-        file_systems.directory("arn:aws:s3files:eu-central-1:123456789012:file-system/fs-1/access-point/fsap-1")
+    with pytest.raises(NotServed, match="EFS and S3 Files only"):
+        file_systems.directory("arn:aws:fsx:eu-central-1:123456789012:file-system/fs-1")
 
 
 def test_a_configuration_names_its_mounts() -> None:

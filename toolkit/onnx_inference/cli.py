@@ -8,6 +8,7 @@ import click
 _COMMANDS = {
     "infer": ("onnx_inference.infer.command", "infer", "Send one inference request and print the prediction."),
     "local": ("onnx_inference.local.command", "local", "Deploy the app to an embedded cloud and serve it here."),
+    "prepare": ("onnx_inference.prepare.command", "prepare", "Make a model package of an ONNX model."),
 }
 
 

@@ -82,6 +82,7 @@ class EmbeddedCloud:
         self._saved_environment: dict[str, str | None] = {}
         self._originals: list[tuple[Any, str, Any]] = []
         self._recorded_only: set[str] = set()
+        self._recorded: dict[str, Mapping[str, Any]] = {}
         self._provisioner_of_functions: dict[str, Any] | None = None
         self._data_directory: Path | None = None
 
@@ -163,7 +164,9 @@ class EmbeddedCloud:
 
     def _record(self, types: Iterable[str]) -> None:
         for name in types:
-            self._provisioners._RESOURCE_HANDLERS[name] = _recording_handler(name, self._account, self._region)
+            self._provisioners._RESOURCE_HANDLERS[name] = _recording_handler(
+                name, self._account, self._region, self._recorded
+            )
             self._recorded_only.add(name)
 
     def is_recorded_only(self, resource_type: str) -> bool:
@@ -196,7 +199,10 @@ class EmbeddedCloud:
         self._provisioner_of_functions = original
 
     def access_point(self, arn: str) -> tuple[str, str]:
-        """Where an EFS access point leads: its file system's id, and its root directory there."""
+        """Where an access point of EFS or S3 Files leads: its file system's id, and its root directory there."""
+        if arn in self._recorded:  # S3 Files, which MiniStack's CloudFormation does not know
+            properties = self._recorded[arn]
+            return properties["FileSystemId"], (properties.get("RootDirectory") or {}).get("Path", "/")
         _, _, _, region, account, resource = arn.split(":", 5)
         client = self.client("efs", account=account, region=region)
         (found,) = client.describe_access_points(AccessPointId=resource.rpartition("/")[2])["AccessPoints"]
@@ -348,18 +354,30 @@ def _ministack(name: str) -> Any:
     return importlib.import_module(f"ministack.{name}")
 
 
-def _recording_handler(resource_type: str, account: str, region: str) -> dict[str, Callable[..., Any]]:
-    """The handler of a resource type that is recorded only: a physical id and an ARN, nothing behind them."""
-    service = resource_type.split("::")[1].lower()
+def _recording_handler(
+    resource_type: str, account: str, region: str, recorded: dict[str, Mapping[str, Any]]
+) -> dict[str, Callable[..., Any]]:
+    """The handler of a resource type that is recorded only: a physical id and an ARN, nothing behind them.
 
-    def create(logical_id: str, _properties: Mapping[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
-        physical_id = f"{stack_name}-{logical_id}"
-        arn = f"arn:aws:{service}:{region}:{account}:{physical_id}"
-        return physical_id, {"Arn": arn, "Id": physical_id}
+    Args:
+        resource_type: The type.
+        account: The account of its ARNs.
+        region: Their region.
+        recorded: Receives the properties of each resource, by its ARN.
+    """
+    _, service, kind = resource_type.split("::") if resource_type.count("::") == 2 else ("", "custom", "")
 
-    def update(physical_id: str, *_: object) -> tuple[str, dict[str, str]]:
-        arn = f"arn:aws:{service}:{region}:{account}:{physical_id}"
-        return physical_id, {"Arn": arn, "Id": physical_id}
+    def attributes(physical_id: str, properties: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+        arn = f"arn:aws:{service.lower()}:{region}:{account}:{physical_id}"
+        recorded[arn] = properties
+        # A resource's attributes bear its kind in their names or do not: AccessPointArn, but RoleArn, and just Arn.
+        return physical_id, {"Arn": arn, "Id": physical_id, f"{kind}Arn": arn, f"{kind}Id": physical_id}
+
+    def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
+        return attributes(f"{stack_name}-{logical_id}", properties)
+
+    def update(physical_id: str, _old: object, new: Mapping[str, Any], *_: object) -> tuple[str, dict[str, str]]:
+        return attributes(physical_id, new)
 
     def delete(_physical_id: str, _properties: Mapping[str, Any]) -> None:
         return None

@@ -18,6 +18,8 @@ _RECORDED = {
     "AWS::Lambda::Permission": "resource policies are not enforced",
     "AWS::Lambda::LayerVersion": "layers are not put into image functions",
     "AWS::Logs::": "log groups exist; the twin prints what functions log",
+    "AWS::S3Files::FileSystem": "a directory, whose files do not reach the bucket",
+    "AWS::S3Files::": "no network is made, policies are not enforced: access points are directories here",
     "AWS::Synthetics::": "canaries do not run",
     "AWS::WAFv2::": "web ACLs are not applied",
     "AWS::XRay::": "nothing is traced",

@@ -55,10 +55,10 @@ class FileSystems:
         """What an access point leads to. Access points of one file system see each other's files.
 
         Raises:
-            NotServed: It is not an EFS access point.
+            NotServed: It is an access point neither of EFS nor of S3 Files.
         """
-        if ":elasticfilesystem:" not in access_point_arn:
-            raise NotServed(f"The twin mounts EFS access points only, not {access_point_arn}.")
+        if not any(f":{service}:" in access_point_arn for service in ("elasticfilesystem", "s3files")):
+            raise NotServed(f"The twin mounts access points of EFS and S3 Files only, not {access_point_arn}.")
         file_system, root = self._lookup(access_point_arn)
         path = self._directory / file_system / root.strip("/")
         path.mkdir(parents=True, exist_ok=True)

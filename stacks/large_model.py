@@ -1,0 +1,112 @@
+"""A model that is too large for an image, or changes more often than one, behind an API."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import Any
+
+from aws_cdk import CfnOutput, Duration, Stack
+from constructs import Construct
+
+from cdk_onnx_inference import (
+    InferenceApi,
+    InferenceFunction,
+    ModelFileSystem,
+    ModelS3Files,
+    ModelSource,
+    Processing,
+)
+from cdk_onnx_inference.api_auth import AnyApiAuth
+from cdk_onnx_inference.api_type import AnyApiType
+from cdk_onnx_inference.removal import AnyRemoval
+
+from .acknowledgements import acknowledge, acknowledge_file_system
+
+
+class Source(StrEnum):
+    """Where the model is while it is served."""
+
+    EFS = "efs"
+    S3 = "s3"
+    S3_FILES = "s3-files"
+
+
+class LargeModel(Stack):
+    """Answers requests of the Open Inference Protocol with a model that is not in the function's image.
+
+    The deployment puts the model where it belongs, and publishes the function's new version when it is there. Nothing
+    of it runs, or costs, by the hour: no NAT gateway, no interface endpoint.
+
+    Args:
+        scope: The app.
+        construct_id: Id, and name, of the stack.
+        path: The model to serve: an .onnx file or a package directory.
+        name: The model's name in URLs. Default: the file's or directory's own.
+        version: The model's version in URLs. Default: `"1"`.
+        source: Where the model is. A change makes a new file system or none, and publishes a new version. Default: on
+            an EFS file system of the stack's own, in a VPC of its own.
+        keep_versions: How many models stay on the file system. Default: 3.
+        removal: What becomes of the storage with the stack. Default: it is retained.
+        processing: The user's own pre- and post-processing. Default: none.
+        memory_size: Of the function, in MB. Default: 1769.
+        timeout: Of the function. Default: the 29 seconds that both kinds of API wait for.
+        api_type: HTTP or REST API. Default: HTTP.
+        auth: Who may call. Default: IAM.
+        stack_props: Whatever else a `Stack` takes, e.g. `env`.
+
+    Outputs:
+        Endpoint: Base URL of the API, without a slash at its end.
+        FunctionName: The function's name.
+        AliasArn: What to invoke without the API.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        version: str = "1",
+        source: Source = Source.EFS,
+        keep_versions: int = 3,
+        removal: AnyRemoval | None = None,
+        processing: Processing | None = None,
+        memory_size: int = 1769,
+        timeout: Duration | None = None,
+        api_type: AnyApiType | None = None,
+        auth: AnyApiAuth | None = None,
+        **stack_props: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **stack_props)
+        self.file_system: ModelFileSystem | ModelS3Files | None = None
+        model: ModelSource
+        if source is Source.EFS:
+            self.file_system = ModelFileSystem(self, "Models", removal=removal)
+            model = ModelSource.on_efs(
+                path, file_system=self.file_system, keep_versions=keep_versions, name=name, version=version
+            )
+        elif source is Source.S3_FILES:
+            self.file_system = ModelS3Files(self, "ModelBucket", removal=removal)
+            model = ModelSource.on_s3_files(
+                path, file_system=self.file_system, keep_versions=keep_versions, name=name, version=version
+            )
+        else:
+            model = ModelSource.from_s3(path, name=name, version=version)
+        self.inference = InferenceFunction(
+            self,
+            "Inference",
+            model=model,
+            processing=processing,
+            memory_size=memory_size,
+            timeout=Duration.seconds(29) if timeout is None else timeout,
+        )
+        self.api = InferenceApi(self, "Api", function=self.inference, api_type=api_type, auth=auth)
+        acknowledge(self.inference, self.api, api_type=api_type, auth=auth)
+        if self.file_system is not None:
+            acknowledge_file_system(self.file_system, self.inference)
+
+        CfnOutput(self, "Endpoint", value=self.api.url)
+        CfnOutput(self, "FunctionName", value=self.inference.function.function_name)
+        CfnOutput(self, "AliasArn", value=self.inference.alias.function_arn)

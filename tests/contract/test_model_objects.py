@@ -1,0 +1,42 @@
+"""What the constructs say of a model's parts and the runtime reads: the same list, the same digest, the same path."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import Stack
+from aws_cdk import aws_s3 as s3
+
+from cdk_onnx_inference import ModelPart, ModelSource, _bucket_parts, _model_manifest, _model_objects
+from tests.support import models, synth
+
+
+@pytest.fixture
+def parts() -> Any:
+    """The runtime's reader."""
+    return importlib.import_module("onnx_handler.parts")
+
+
+def test_parts_are_read_as_they_are_written(parts: Any, tmp_path: Path) -> None:
+    package = models.save_package(tmp_path / "digits")
+    bucket = s3.Bucket.from_bucket_name(Stack(synth.new_app(tmp_path / "out"), "Shop"), "Bucket", "our-models")
+    source = ModelSource.from_bucket(bucket=bucket, prefix="m/1", manifest=package / "manifest.json")
+    found, problems = _bucket_parts.collect("p", source)
+    assert problems == []
+    assert found is not None
+    read = parts.read("Parts", _model_objects.as_json(_model_objects.in_bucket(bucket, "m/1", found.parts)))
+    assert {(part.path, part.size, part.sha256) for part in read} == {
+        (part.path, part.size, part.sha256) for part in found.parts
+    }
+    assert {part.uri for part in read} == {f"s3://our-models/m/1/{part.path}" for part in found.parts}
+    assert parts.digest_of(read, manifest=False) == found.digest
+    parts.check_digest("Parts", read, found.digest)
+
+
+def test_the_manifest_is_no_part_of_the_digest(parts: Any) -> None:
+    graph, manifest = (ModelPart(name, 1, "0" * 64) for name in ("model.onnx", parts.MANIFEST))
+    assert _model_manifest.MANIFEST == parts.MANIFEST
+    assert _model_manifest.digest_of([graph, manifest]) == _model_manifest.digest_of([graph])

@@ -1,0 +1,81 @@
+"""Models of more than 2 GB, which no protobuf message holds. Opt in: ONNX_INFERENCE_LARGE_MODELS=1 (9 GB of disk)."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from onnx_inference.prepare.model_package import read_package
+from onnx_inference.prepare.preparation import Prepared, Request, prepare
+from onnx_inference.prepare.weight_files import ALIGNMENT
+from tests.toolkit.prepare import corpus
+from tests.toolkit.prepare.conftest import NoSteps
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("ONNX_INFERENCE_LARGE_MODELS"), reason="takes minutes; set ONNX_INFERENCE_LARGE_MODELS=1"
+)
+
+WIDTH = 8192
+LAYERS = 9  # of 268 MB each
+
+
+def large_model(path: Path) -> Path:
+    """Writes the weights one by one, so that the model is never whole in memory."""
+    nodes, initializers, last = [], [], "x"
+    rng = np.random.default_rng(0)
+    with path.with_name("weights.bin").open("wb") as file:
+        for number in range(LAYERS):
+            values = rng.standard_normal((WIDTH, WIDTH), dtype=np.float32) / np.float32(np.sqrt(WIDTH))
+            tensor = TensorProto(
+                name=f"w{number}",
+                data_type=TensorProto.FLOAT,
+                dims=[WIDTH, WIDTH],
+                data_location=TensorProto.EXTERNAL,
+            )
+            file.write(b"\0" * 3)  # unaligned, as some exporters leave it
+            for key, value in (("location", "weights.bin"), ("offset", file.tell()), ("length", values.nbytes)):
+                entry = tensor.external_data.add()
+                entry.key, entry.value = key, str(value)
+            file.write(values.data)
+            initializers.append(tensor)
+            nodes += [
+                helper.make_node("MatMul", [last, f"w{number}"], [f"m{number}"]),
+                helper.make_node("Relu", [f"m{number}"], [f"r{number}"]),
+            ]
+            last = f"r{number}"
+    made = corpus.model(nodes, [corpus.floats("x", "n", WIDTH)], [corpus.floats(last, "n", WIDTH)], initializers)
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return large_model(tmp_path_factory.mktemp("large") / "model.onnx")
+
+
+def package_of(model: Path, output: Path, **request: object) -> Prepared:
+    return prepare(Request(**{"model": model, "output": output, "rounds": 1, **request}), NoSteps())  # type: ignore[arg-type]
+
+
+def test_more_than_2_gb(large: Path, tmp_path: Path) -> None:
+    result = package_of(large, tmp_path / "package")
+    package = read_package(tmp_path / "package")
+    assert package.size > 2**31
+    assert package.graph.stat().st_size < 10_000
+    assert result.parity[0].within == 1.0
+    assert result.manifest["session"]["config"] == {"session.disable_prepacking": "1"}
+    for tensor in onnx.load(package.graph, load_external_data=False).graph.initializer:
+        assert int({entry.key: entry.value for entry in tensor.external_data}["offset"]) % ALIGNMENT == 0
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert own < 2**31, "the command's own process never holds the weights"
+
+
+def test_more_than_2_gb_in_8_bits(large: Path, tmp_path: Path) -> None:
+    result = package_of(large, tmp_path / "package", precision="int8-dynamic", min_agreement=0.0)
+    assert result.size_after < 0.3 * result.size_before
