@@ -52,8 +52,8 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
         samples = interleaved({name: lambda name=name: cold_start(name) for name in arguments}, rounds)
     shutil.rmtree(temporary)
     figures = [
-        Figure("cold start from S3", "download_file", ratios(samples, OURS, BOTO3)),
-        Figure("cold start from S3", "the same without the fork", ratios(samples, OURS, AFTER)),
+        Figure(f"cold start from S3, {shape}", "download_file", ratios(samples, OURS, BOTO3)),
+        Figure(f"cold start from S3, {shape}", "the same without the fork", ratios(samples, OURS, AFTER)),
     ]
     title = f"Cold start, {SIZE / 1e6:.0f} MB, {shape}, from S3"
     return Result(f"from_s3_{shape}", title, samples, "ms", figures, Chart(title, samples, OURS, "ms"))

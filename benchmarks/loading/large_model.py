@@ -50,10 +50,10 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
 
     samples = interleaved({name: lambda name=name: cold_start(name) for name in arguments}, rounds)
     figures = [
-        Figure("cold start, page cache dropped", "session", ratios(samples, PREPARED, SESSION), COLD),
-        Figure("cold start, page cache dropped", ".ort", ratios(samples, PREPARED, ORT)),
-        Figure("cold start of the bare model", "session", ratios(samples, BARE, SESSION)),
-        Figure("anonymous memory", "weights", memory[PREPARED], MEMORY),
+        Figure(f"cold start, {shape}, page cache dropped", "session", ratios(samples, PREPARED, SESSION), COLD),
+        Figure(f"cold start, {shape}, page cache dropped", ".ort", ratios(samples, PREPARED, ORT)),
+        Figure(f"cold start of the bare model, {shape}", "session", ratios(samples, BARE, SESSION)),
+        Figure(f"anonymous memory, {shape}", "weights", memory[PREPARED], MEMORY),
     ]
     rows = [(name, f"{sorted(values)[len(values) // 2]:.2f}") for name, values in memory.items()]
     table = Table("Anonymous memory after one answer / weights", ("who", "median"), rows)

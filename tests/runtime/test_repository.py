@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from onnx_handler import repository, s3
@@ -309,3 +310,43 @@ def test_the_download_begins_ahead_of_the_imports(server: S3, tmp_path: Path) ->
     assert answer["statusCode"] == 200
     assert server.bytes_asked() == (package / "model.onnx").stat().st_size
     assert done.stderr == ""
+
+
+MEMORY = """
+import json, os, sys
+import onnx_handler.http as room
+def anonymous():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
+repository = room.handler.__self__._server._repository
+for served in repository._all * 3:
+    repository.loaded(served)
+print(json.dumps([anonymous(), [served.name for served in repository._all if served.model]]))
+"""
+
+
+def test_what_made_place_is_given_back(tmp_path: Path) -> None:
+    """The C library would keep it, and with every change of models the process would grow."""
+    weights = np.zeros((2048, 2048), np.float32)
+    for name in "abcd":
+        nodes = [models.helper.make_node("MatMul", ["x", f"w{i}"], [f"y{i}"]) for i in range(3)]
+        made = models.model(
+            nodes,
+            [models.tensor("x", models.TensorProto.FLOAT, ["n", 2048])],
+            [models.tensor(f"y{i}", models.TensorProto.FLOAT, ["n", 2048]) for i in range(3)],
+            [models.onnx.numpy_helper.from_array(weights + i, f"w{i}") for i in range(3)],
+        )
+        models.save(made, tmp_path / name)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "runtime"),
+        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(256 + 110),  # two of them
+        "MODELS": json.dumps([{"name": name, "path": name} for name in "abcd"]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    anonymous, loaded = json.loads(done.stdout.splitlines()[-1])
+    assert loaded == ["c", "d"]
+    assert anonymous < 256 * 1024**2  # 100 MB of models, and the interpreter
