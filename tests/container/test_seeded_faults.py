@@ -78,6 +78,7 @@ def test_a_module_left_out_of_the_context(engine: Engine, stage_context: StageCo
 
 def test_memory_that_does_not_suffice(start: Start) -> None:
     container = start(memory_mb=24)
-    outcome = container.first if container.first["kind"] == "exit" else container.invoke({})
+    event = events.http_api("POST", "/v2/models/digits/infer", {}, json.dumps([0.5] * 1_000_000).encode())
+    outcome = container.first if container.first["kind"] == "exit" else container.invoke(event)
     assert outcome["kind"] == "exit"
     assert outcome["body"] != 0
