@@ -56,12 +56,15 @@ def _panel(chart: Chart, y: int) -> tuple[list[str], int]:
         ours = label == chart.ours
         first, third = (LABELS + value * scale for value in figure.quartiles)
         end = LABELS + figure.median * scale
+        beside = max(end, third) + 10
         lines += [
             _text(LABELS - 12, middle + 4.5, label, anchor="end", weight=600 if ours else 400),
             f'<rect x="{LABELS}" y="{middle - BAR / 2:g}" width="{end - LABELS:.1f}" height="{BAR}" rx="2" '
             f'fill="{OURS if ours else THEIRS}"/>',
             f'<path d="M{first:.1f} {middle:g}H{third:.1f}" stroke="{SPREAD}" stroke-width="2"/>',
-            _text(max(end, third) + 10, middle + 4.5, _value(figure.median, chart.unit), weight=600 if ours else 400),
+            # Keeps the baseline's line from crossing the value.
+            f'<rect x="{beside - 4:.1f}" y="{middle - BAR / 2:g}" width="36" height="{BAR}" fill="{PAPER}"/>',
+            _text(beside, middle + 4.5, _value(figure.median, chart.unit), weight=600 if ours else 400),
         ]
     return lines, bottom - y + 44
 
@@ -75,5 +78,5 @@ def _text(
 ) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:g}" font-size="{size}" font-weight="{weight}" fill="{fill}" '
-        f'text-anchor="{anchor}" paint-order="stroke" stroke="{PAPER}" stroke-width="4">{escape(text)}</text>'
+        f'text-anchor="{anchor}">{escape(text)}</text>'
     )
