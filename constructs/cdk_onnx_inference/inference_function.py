@@ -30,6 +30,7 @@ from ._tokens import is_unresolved
 from .errors import InvalidInferenceConfig
 from .model_source import FromBucket, InImage, ModelSource, OnMount
 from .processing import Processing
+from .service_function import Service
 
 _WORTH_MOVING = 128 * 1024 * 1024
 """Bytes of weights in the graph file above which their loading costs some 0.1 s more at each cold start than it need.
@@ -232,12 +233,15 @@ class InferenceFunction(Construct):
             for number, served in enumerate(models)
             if isinstance(served.source, OnMount)
         ]
+        image_digest = _served_models.image_digest(models)
+        signatures = _served_models.signatures(models, processed=processing is not None)
         with _image_context.docker_image_code(
             self,
             context,
-            model_digest=_served_models.image_digest(models),
+            model_digest=image_digest,
             architecture=architecture,
             command=_image_context.HTTP_HANDLER,
+            signatures=signatures,
         ) as code:
             self.function = lambda_.DockerImageFunction(
                 self,
@@ -265,6 +269,26 @@ class InferenceFunction(Construct):
         self.version = self.function.current_version
         self.version.node.add_dependency(*publications, *self._let_read(models, objects))
         self.alias = lambda_.Alias(self, "Alias", alias_name="live", version=self.version)
+        self._service = Service(
+            scope=self,
+            context=context,
+            image_digest=image_digest,
+            signatures=signatures,
+            architecture=architecture,
+            environment=variables,
+            metrics_namespace=metrics_namespace,
+            memory_size=memory_size,
+            anonymous_bytes=sum(served.anonymous_bytes or 0 for served in models),
+            ephemeral_storage_size=storage,
+            mount=mount,
+            mount_access=access,
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            security_groups=security_groups,
+            publications=publications,
+            downloads=_downloads(models, objects),
+            downloads_id=_downloads_id(models),
+        )
         self._warn(models, processing_files)
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
@@ -336,14 +360,13 @@ class InferenceFunction(Construct):
         A new model makes a new policy, and CloudFormation removes the old one last, when the alias has moved: until
         then the version that is serving reads what it needs.
         """
-        parts = [part for number, found in objects.items() if models[number].is_downloaded for part in found]
+        parts = _downloads(models, objects)
         if not parts:
             return []
-        digest = hashlib.sha256("".join(model.digest for model in models if model.is_downloaded).encode())
         return [
             iam.Policy(
                 self,
-                f"ReadModel{digest.hexdigest()[:8]}",
+                _downloads_id(models),
                 roles=[self.role],
                 statements=[_model_objects.read_statement(parts)],
             )
@@ -399,6 +422,15 @@ def _model_id(models: Sequence[ServedModel], number: int) -> str:
     if is_unresolved(model.name) or is_unresolved(model.source.version):
         return f"Model{number}"
     return f"Model-{model.name}-{model.source.version}"
+
+
+def _downloads(models: Sequence[ServedModel], objects: Mapping[int, Sequence[ModelObject]]) -> list[ModelObject]:
+    return [part for number, found in objects.items() if models[number].is_downloaded for part in found]
+
+
+def _downloads_id(models: Sequence[ServedModel]) -> str:
+    digest = hashlib.sha256("".join(model.digest for model in models if model.is_downloaded).encode())
+    return f"ReadModel{digest.hexdigest()[:8]}"
 
 
 def _description(models: Sequence[ServedModel]) -> str:
