@@ -145,7 +145,8 @@ class _Reader:
                 tensor_type = next((_span(given) for kind, given in self._fields(_span(value)) if kind == 1), None)
         if tensor_type is None:  # a sequence, a map, optional, sparse
             return None
-        datatype, shape = None, ()
+        datatype: str | None = None
+        shape: tuple[int, ...] = ()
         for number, value in self._fields(tensor_type):
             if number == 1:
                 datatype = DATATYPES.get(_number(value))

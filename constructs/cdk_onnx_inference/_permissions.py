@@ -130,3 +130,69 @@ READ_EVENT_RULES: Final = (
     "events:ListTargetsByRule",  # List
 )
 """What S3 Files needs on all rules."""
+
+SEND_MESSAGES: Final = ("sqs:SendMessage",)  # Write
+"""To put messages into a queue."""
+
+CONSUME_MESSAGES: Final = (
+    "sqs:DeleteMessage",  # Write
+    "sqs:GetQueueAttributes",  # Read
+    "sqs:ReceiveMessage",  # Write
+)
+"""What an event source mapping needs, which acts with its function's role.
+
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+"""
+
+MOVE_MESSAGES: Final = (
+    "sqs:ChangeMessageVisibility",  # Write
+    "sqs:DeleteMessage",  # Write
+    "sqs:GetQueueAttributes",  # Read
+    "sqs:ReceiveMessage",  # Write
+)
+"""To take messages out of a queue, or to put them back at once."""
+
+SUBMIT_JOBS: Final = (
+    "dynamodb:GetItem",  # Read
+    "dynamodb:PutItem",  # Write
+    "dynamodb:UpdateItem",  # Write
+)
+"""To make jobs, to read them, and to write what became of them."""
+
+READ_JOBS: Final = ("dynamodb:GetItem",)  # Read
+"""To read jobs by their ids."""
+
+CHANGE_JOBS: Final = (
+    "dynamodb:GetItem",  # Read
+    "dynamodb:UpdateItem",  # Write
+)
+"""To read jobs by their ids, and to write what became of them."""
+
+EXPIRE_JOBS: Final = ("dynamodb:UpdateItem",)  # Write
+"""To write that jobs are past their deadline."""
+
+FIND_OPEN_JOBS: Final = ("dynamodb:Query",)  # Read
+"""To find jobs past their deadline, by the index of open jobs."""
+
+WRITE_OBJECTS: Final = ("s3:PutObject",)  # Write
+"""To put payloads into a bucket."""
+
+READ_STREAM: Final = (
+    "dynamodb:DescribeStream",  # Read
+    "dynamodb:GetRecords",  # Read
+    "dynamodb:GetShardIterator",  # Read
+    "dynamodb:ListStreams",  # List
+)
+"""What a pipe needs on a table's stream.
+
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-permissions.html
+"""
+
+DECRYPT: Final = ("kms:Decrypt",)  # Write
+"""To read what is encrypted with a customer's key."""
+
+ENCRYPT: Final = (
+    "kms:Decrypt",  # Write
+    "kms:GenerateDataKey",  # Write
+)
+"""To write what is encrypted with a customer's key. SQS, S3 and DynamoDB need the first too."""
