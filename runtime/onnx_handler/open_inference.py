@@ -7,7 +7,7 @@ from functools import lru_cache
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-from . import __version__, content_encoding, inference_request, inference_response
+from . import __version__, content_encoding, inference_request, inference_response, request_form
 from .errors import MethodNotAllowed, NotFound
 from .events import Request, Response
 from .metrics import Phases
@@ -120,7 +120,7 @@ class Server:
         phases.metrics = served.metrics
         headers = request.headers
         body = content_encoding.decoded(request.body, headers.get("content-encoding", ""))
-        inference = inference_request.parse(body, headers.get(inference_request.HEADER_LENGTH), model.inputs)
+        inference = inference_request.parse(body, headers.get(request_form.HEADER_LENGTH), model.inputs)
         decoded = perf_counter_ns()
         phases["Decode"] = (decoded - start) / 1e6
         outputs = model.infer(
