@@ -153,23 +153,31 @@ MOVE_MESSAGES: Final = (
 """To take messages out of a queue, or to put them back at once."""
 
 SUBMIT_JOBS: Final = (
+    "dynamodb:DeleteItem",  # Write; the record of a job that could not be queued
     "dynamodb:GetItem",  # Read
     "dynamodb:PutItem",  # Write
     "dynamodb:UpdateItem",  # Write
 )
-"""To make jobs, to read them, and to write what became of them."""
+"""To make jobs, to read them, and to write that they were cancelled or are past their deadline."""
+
+WORK_ON_JOBS: Final = (
+    "dynamodb:BatchGetItem",  # Read
+    "dynamodb:GetItem",  # Read
+    "dynamodb:PartiQLUpdate",  # Write; the same as the last, for several records in one call
+    "dynamodb:PutItem",  # Write; of jobs that were put on the queue without the API
+    "dynamodb:UpdateItem",  # Write
+)
+"""To read jobs by their ids, to write what becomes of them, and to make the records that are not there."""
 
 READ_JOBS: Final = ("dynamodb:GetItem",)  # Read
 """To read jobs by their ids."""
 
 CHANGE_JOBS: Final = (
     "dynamodb:GetItem",  # Read
+    "dynamodb:PartiQLUpdate",  # Write
     "dynamodb:UpdateItem",  # Write
 )
 """To read jobs by their ids, and to write what became of them."""
-
-EXPIRE_JOBS: Final = ("dynamodb:UpdateItem",)  # Write
-"""To write that jobs are past their deadline."""
 
 FIND_OPEN_JOBS: Final = ("dynamodb:Query",)  # Read
 """To find jobs past their deadline, by the index of open jobs."""
