@@ -36,3 +36,9 @@ NO_SECOND_ATTEMPT: Final = "cdk-onnx-inference:no-second-attempt"
 
 VPC_OF_JOBS: Final = "cdk-onnx-inference:vpc-of-jobs"
 """The worker runs in a VPC of the user's own, which must reach DynamoDB and S3."""
+
+SECOND_WARMER: Final = "cdk-onnx-inference:second-warmer"
+"""A warmer pings a function that has one by its `cold_start` already."""
+
+ACCOUNT_CONCURRENCY: Final = "cdk-onnx-inference:account-concurrency"
+"""More provisioned concurrency than an account has unless AWS has raised its quota."""
