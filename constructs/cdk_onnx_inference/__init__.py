@@ -6,6 +6,7 @@
 Everything that is public is in `__all__`.
 """
 
+from .alarms import AlarmRule, Severity
 from .api_auth import ApiAuth
 from .api_type import ApiType
 from .cold_start import ColdStart, WarmerTrigger, WarmHours
@@ -13,6 +14,8 @@ from .cors import Cors
 from .errors import InvalidInferenceConfig, Problem
 from .inference_api import InferenceApi
 from .inference_function import InferenceFunction
+from .inference_metrics import ApiMetrics, FileSystemMetrics, FunctionMetrics
+from .inference_monitoring import InferenceMonitoring
 from .model_file_system import ModelFileSystem
 from .model_part import ModelPart
 from .model_s3_files import ModelS3Files
@@ -24,12 +27,17 @@ from .throttle import Throttle
 from .warmer import Warmer
 
 __all__ = [
+    "AlarmRule",
     "ApiAuth",
+    "ApiMetrics",
     "ApiType",
     "ColdStart",
     "Cors",
+    "FileSystemMetrics",
+    "FunctionMetrics",
     "InferenceApi",
     "InferenceFunction",
+    "InferenceMonitoring",
     "InvalidInferenceConfig",
     "ModelFileSystem",
     "ModelPart",
@@ -40,6 +48,7 @@ __all__ = [
     "ProvisionedConcurrency",
     "ProvisionedSchedule",
     "Removal",
+    "Severity",
     "Throttle",
     "UtilizationStatistic",
     "WarmHours",
