@@ -9,9 +9,11 @@ Everything that is public is in `__all__`.
 from .alarms import AlarmRule, Severity
 from .api_auth import ApiAuth
 from .api_type import ApiType
+from .canary_deployment import CanaryDeployment
 from .cold_start import ColdStart, WarmerTrigger, WarmHours
 from .cors import Cors
 from .errors import InvalidInferenceConfig, Problem
+from .goldens import Goldens
 from .inference_api import InferenceApi
 from .inference_function import InferenceFunction
 from .inference_metrics import ApiMetrics, FileSystemMetrics, FunctionMetrics
@@ -24,6 +26,7 @@ from .processing import Processing
 from .provisioned_concurrency import ProvisionedConcurrency, ProvisionedSchedule, UtilizationStatistic
 from .removal import Removal
 from .throttle import Throttle
+from .traffic_shift import TrafficShift
 from .warmer import Warmer
 
 __all__ = [
@@ -31,10 +34,12 @@ __all__ = [
     "ApiAuth",
     "ApiMetrics",
     "ApiType",
+    "CanaryDeployment",
     "ColdStart",
     "Cors",
     "FileSystemMetrics",
     "FunctionMetrics",
+    "Goldens",
     "InferenceApi",
     "InferenceFunction",
     "InferenceMonitoring",
@@ -50,6 +55,7 @@ __all__ = [
     "Removal",
     "Severity",
     "Throttle",
+    "TrafficShift",
     "UtilizationStatistic",
     "WarmHours",
     "Warmer",
