@@ -16,6 +16,7 @@ from .provisioned_concurrency import ProvisionedConcurrency
 MAX_HOLD_MS = 10_000
 """Longest that a ping may occupy an environment; the handler takes no longer one."""
 
+_ACCOUNT_CONCURRENCY = "cdk-onnx-inference:account-concurrency"
 _USUAL_LIMIT = 1000
 _MOST_PINGS = {WarmerTrigger.SCHEDULER: 100, WarmerTrigger.RULE: 5}
 _INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
@@ -218,6 +219,11 @@ def warn_of_account(
 
 def _most(concurrency: ProvisionedConcurrency) -> float:
     return max((bound for _, bound in concurrency.bounds if not is_unresolved(bound)), default=0)
+
+
+def account_concurrency(construct: Construct) -> object:
+    """What the CDK context says of the account's quota of concurrent executions, or None."""
+    return construct.node.try_get_context(_ACCOUNT_CONCURRENCY)
 
 
 def account_limit(value: object) -> int | None:

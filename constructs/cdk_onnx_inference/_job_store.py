@@ -16,7 +16,7 @@ OPEN_INDEX = "open-deadline"
 """The index by which open jobs past their deadline are found. Only open jobs have its partition key."""
 
 REQUESTS = "jobs/*/request"
-RESULTS = "jobs/*/result"
+RESULTS = "jobs/*/result-*"
 """Where payloads are in the bucket, the job's id in place of the `*`."""
 
 _DAY = 86_400

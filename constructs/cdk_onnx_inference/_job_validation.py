@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from aws_cdk import Duration
+from aws_cdk import aws_logs as logs
 
-from . import _validation
+from . import _api_validation, _validation
+from ._routes import JOB_ROUTES
 from ._tokens import is_unresolved
+from .api_auth import AnyApiAuth, ApiAuth
+from .api_type import AnyApiType, ApiType
+from .cors import Cors
 from .errors import Problem
+from .inference_api import InferenceApi
+from .throttle import Throttle
 
 MOST_CONCURRENT = 1000
 _MOST_SECONDS = 14 * 86_400
@@ -127,3 +134,52 @@ def _period(code: str, path: str, value: Duration, most: int, example: str) -> l
             f"Give e.g. {example}.",
         )
     ]
+
+
+def api_options(
+    path: str,
+    api: InferenceApi | None,
+    api_type: AnyApiType | None,
+    auth: AnyApiAuth | None,
+    throttle: Throttle | None,
+    cors: Cors | None,
+    access_log_group: logs.ILogGroup | None,
+) -> list[Problem]:
+    """Of an API of the jobs' own, or that there are none of these."""
+    if api is None:
+        return _api_validation.check(
+            path,
+            api_type=api_type or ApiType.http_api(),
+            auth=auth or ApiAuth.iam(),
+            throttle=throttle or Throttle(),
+            cors=cors,
+        )
+    options = {
+        "api_type": api_type,
+        "auth": auth,
+        "throttle": throttle,
+        "cors": cors,
+        "access_log_group": access_log_group,
+    }
+    problems = [
+        Problem(
+            "api-options",
+            f"{path}.{name}",
+            f"{name}= together with api=",
+            "options of an API of its own, or an API that is there already",
+            "Leave it out: the jobs share what the API has.",
+        )
+        for name, value in options.items()
+        if value is not None
+    ]
+    if set(JOB_ROUTES) & set(api._routes):
+        problems.append(
+            Problem(
+                "api-has-jobs",
+                f"{path}.api",
+                f"{api.node.path!r}, which publishes the jobs of another AsyncInference",
+                "an API without jobs",
+                "Leave api= out for an API of its own.",
+            )
+        )
+    return problems

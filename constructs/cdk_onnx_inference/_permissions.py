@@ -207,3 +207,6 @@ ENCRYPT: Final = (
     "kms:GenerateDataKey",  # Write
 )
 """To write what is encrypted with a customer's key. SQS, S3 and DynamoDB need the first too."""
+
+MISS_OBJECTS: Final = ("s3:ListBucket",)  # List
+"""Without it S3 answers 403 for an object that is not there, as it does for one that a policy forgot."""

@@ -37,9 +37,6 @@ Measured with onnxruntime 1.31.1, two cores and the file in the page cache: 400 
 and in 0.40 s out of a file beside it.
 """
 
-_ACCOUNT_CONCURRENCY = "cdk-onnx-inference:account-concurrency"
-"""CDK context: the account's quota of concurrent executions."""
-
 
 class InferenceFunction(LiveFunction):
     """Serves an ONNX model, or several, under the Open Inference Protocol, from a container image on Lambda.
@@ -166,7 +163,7 @@ class InferenceFunction(LiveFunction):
         problems += _validation.reserved_concurrent_executions(
             at("reserved_concurrent_executions"), reserved_concurrent_executions
         )
-        account_concurrency = self.node.try_get_context(_ACCOUNT_CONCURRENCY)
+        account_concurrency = _cold_start_validation.account_concurrency(self)
         problems += _cold_start_validation.check(
             at("cold_start"),
             self.cold_start,
@@ -239,6 +236,7 @@ class InferenceFunction(LiveFunction):
         self.role = self._make_role(
             f"Of the inference function {self.node.path}", in_vpc=vpc is not None, mount_access=access
         )
+        signatures = _served_models.signatures(models, processed=processing is not None)
         publications = [
             ModelPublication(
                 self,
@@ -249,6 +247,7 @@ class InferenceFunction(LiveFunction):
                 directory=self._directory(models, number),
                 keep_versions=served.source.keep_versions,
                 architecture=architecture,
+                signatures=signatures,
             )
             for number, served in enumerate(models)
             if isinstance(served.source, OnMount)
@@ -257,7 +256,7 @@ class InferenceFunction(LiveFunction):
             scope=self,
             context=context,
             image_digest=_served_models.image_digest(models),
-            signatures=_served_models.signatures(models, processed=processing is not None),
+            signatures=signatures,
             architecture=architecture,
             environment=variables,
             metrics_namespace=metrics_namespace,
