@@ -511,11 +511,13 @@ class AsyncInference(JobMetrics):
     def _warn(self, queue: list[str], table: list[str], bucket: s3.IBucket | None) -> None:
         if queue:
             Annotations.of(self).add_warning_v2(
-                _warnings.EXISTING_QUEUE, f"Of an imported queue nothing is known at synth. See that {_listed(queue)}."
+                _warnings.EXISTING_QUEUE,
+                f"An imported queue is not known at synth. See that {_listed(queue)}.",
             )
         if table:
             Annotations.of(self).add_warning_v2(
-                _warnings.EXISTING_TABLE, f"Of an imported table nothing is known at synth. See that {_listed(table)}."
+                _warnings.EXISTING_TABLE,
+                f"The table is not known in full at synth. See that {_listed(table)}.",
             )
         if bucket is not None:
             Annotations.of(self).add_warning_v2(
