@@ -582,7 +582,7 @@ def _signatures(service: Service) -> dict[str, str]:
 def _patterns(routes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Routes as IAM writes them. An asterisk also stands for several segments, so those with a version are implied."""
     return [
-        (method, path.replace("{model}", "*").replace("{id}", "*"))
+        (method, path.replace("{model}", "*").replace("{job}", "*"))
         for method, path in routes
         if "/versions/" not in path
     ]
