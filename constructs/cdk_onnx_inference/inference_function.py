@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Annotations, Duration, Names, RemovalPolicy, Size, Stack
+from aws_cdk import Annotations, Duration, Names, Size, Stack
 from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
@@ -15,10 +15,11 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from . import (
-    _cold_start_scaling,
+    _cold_start,
     _cold_start_validation,
     _environment,
     _image_context,
+    _init_phase,
     _model_objects,
     _permissions,
     _processing_files,
@@ -26,12 +27,11 @@ from . import (
     _validation,
     _warnings,
 )
-from ._cold_start_rules import ColdStartRules
 from ._model_mount import ModelPublication
 from ._model_objects import ModelObject
 from ._served_models import ServedModel
 from ._tokens import is_unresolved
-from .cold_start import ColdStart, Provisioned, SnapStart, Warmed
+from .cold_start import ColdStart
 from .errors import InvalidInferenceConfig
 from .model_source import FromBucket, InImage, ModelSource, OnMount
 from .processing import Processing
@@ -116,13 +116,13 @@ class InferenceFunction(Construct):
             and `model-missing`, `model-duplicate`, `model-mounts`, `memory-size-range`, `memory-too-small`,
             `timeout-range`, `ephemeral-storage-range`, `ephemeral-storage-too-small`, `reserved-concurrency-range`,
             `environment-reserved`, `environment-name`, `environment-too-large`, `metrics-namespace`, `vpc-missing`,
-            `vpc-of-file-system`, `image-file-collision`, `image-too-large`, `cold-start-type`, and those that the
-            factories of `ColdStart` name. At synth, in CDK's own way: `alias-weights`, `provisioned-excluded`,
-            `tenant-isolation`.
+            `vpc-of-file-system`, `image-file-collision`, `image-too-large`, `init-exceeds-timeout`, `cold-start-type`,
+            and those that the factories of `ColdStart` name. At synth, in CDK's own way, of what is added to the
+            attributes: `alias-weights`, `provisioned-excluded`, `tenant-isolation`, `event-source-unsupported`.
 
     Warns, in CDK's way:
         `cdk-onnx-inference:weights-in-graph`, `cdk-onnx-inference:processing-not-parsed`,
-        `cdk-onnx-inference:account-concurrency`.
+        `cdk-onnx-inference:init-phase`, `cdk-onnx-inference:account-concurrency`.
     """
 
     function: lambda_.DockerImageFunction
@@ -195,6 +195,15 @@ class InferenceFunction(Construct):
             region=Stack.of(self).region,
             account_concurrency=account_concurrency,
         )
+        if not problems:
+            problems += _init_phase.check(
+                at("model"),
+                self.cold_start,
+                models,
+                memory_size=memory_size,
+                timeout=self.timeout,
+                in_vpc=vpc is not None or mount is not None,
+            )
         problems += _validation.environment(at("environment"), environment or {})
         problems += _validation.metrics_namespace(at("metrics_namespace"), metrics_namespace)
         if mount is None:
@@ -295,33 +304,19 @@ class InferenceFunction(Construct):
                 logging_format=lambda_.LoggingFormat.JSON,
                 tracing=lambda_.Tracing.ACTIVE,
                 description=description or _description(models),
-                snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS
-                if isinstance(self.cold_start, SnapStart)
-                else None,
-                current_version_options=lambda_.VersionOptions(removal_policy=_fate_of_versions(self.cold_start)),
+                snap_start=_cold_start.snap_start_of(self.cold_start),
+                current_version_options=_cold_start.version_options(self.cold_start),
             )
         if mount is not None:
             mount._configure(self.function)
         self.version = self.function.current_version
         self.version.node.add_dependency(*publications, *self._let_read(models, objects))
-        self.alias = lambda_.Alias(
-            self,
-            "Alias",
-            alias_name="live",
-            version=self.version,
-            provisioned_concurrent_executions=self.cold_start.concurrency.min_capacity
-            if isinstance(self.cold_start, Provisioned)
-            else None,
-        )
-        self.scalable_target, self.warmer = None, None
-        if isinstance(self.cold_start, Provisioned):
-            self.scalable_target = _cold_start_scaling.add(self.alias, self.cold_start.concurrency)
-        elif isinstance(self.cold_start, Warmed):
-            self.warmer = Warmer.of(self, "Warmer", self, self.cold_start)
-        self.node.add_validation(
-            ColdStartRules(node=self.node, function=self.function, alias=self.alias, cold_start=self.cold_start)
-        )
+        self.alias = _cold_start.live_alias(self, self.version, self.cold_start)
+        self.scalable_target, self.warmer = _cold_start.keep_ready(self, self, takes_events=False)
         self._warn(models, processing_files)
+        slow = _init_phase.warning(self.cold_start, models, memory_size=memory_size, timeout=self.timeout)
+        if slow is not None:
+            Annotations.of(self).add_warning_v2(_warnings.INIT_PHASE, slow)
         _cold_start_validation.warn_of_account(
             self, self.cold_start, reserved_concurrent_executions, account_concurrency
         )
@@ -465,10 +460,3 @@ def _description(models: Sequence[ServedModel]) -> str:
         (model,) = models
         return f"ONNX model {model.name}, version {model.source.version}"
     return f"{len(models)} ONNX models"
-
-
-def _fate_of_versions(cold_start: ColdStart) -> RemovalPolicy:
-    """Of those that a newer one replaces: with SnapStart each has a snapshot that is paid for."""
-    if isinstance(cold_start, SnapStart) and not cold_start.keep_old_versions:
-        return RemovalPolicy.DESTROY
-    return RemovalPolicy.RETAIN
