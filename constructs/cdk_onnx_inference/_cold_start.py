@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Annotations, RemovalPolicy
 from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -54,6 +54,10 @@ def keep_ready(
         The scalable target and the warmer, where there is one.
     """
     cold_start = startable.cold_start
+    if isinstance(cold_start, SnapStart):
+        Annotations.of(startable.function).acknowledge_warning(
+            "@aws-cdk/aws-lambda:snapStartRequirePublish", "The alias has a published version."
+        )
     construct.node.add_validation(
         AliasRules(
             node=construct.node,

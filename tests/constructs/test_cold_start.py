@@ -443,6 +443,7 @@ def test_snap_start(make: Make, stack: Stack, keep: bool, policy: str) -> None:
     assert synth.only(template, "AWS::Lambda::Function")["SnapStart"] == {"ApplyOn": "PublishedVersions"}
     (version,) = synth.resources_of(template, "AWS::Lambda::Version")
     assert (version["DeletionPolicy"], version["UpdateReplacePolicy"]) == (policy, policy)
+    assert warnings(stack) == []
 
 
 @pytest.mark.parametrize(("region", "there"), [("ap-southeast-6", False), ("ap-east-2", False), ("eu-west-1", True)])
