@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import jsii
+from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_lambda as lambda_
 from constructs import IValidation, Node
 
 from . import _cold_start_validation
+from ._tokens import is_unresolved
 from .cold_start import ColdStart, OnDemand
 from .errors import Problem
 
@@ -51,7 +53,8 @@ class AliasRules:
         assert isinstance(alias, lambda_.CfnAlias)
         assert isinstance(function, lambda_.CfnFunction)
         initial = alias.provisioned_concurrency_config is not None
-        scaled = self._alias.node.try_find_child("AliasScaling") is not None
+        targets = [made for made in self._alias.node.find_all() if isinstance(made, autoscaling.CfnScalableTarget)]
+        scaled = bool(targets)
         snap_start = function.snap_start is not None
         problems = []
         if (initial or scaled) and alias.routing_config is not None:
@@ -71,6 +74,17 @@ class AliasRules:
             problems.append(
                 self._excluded("without an initial value" if isinstance(self._cold_start, OnDemand) else "and a warmer")
             )
+        for target in targets:
+            if not is_unresolved(target.min_capacity) and target.min_capacity < 1:
+                problems.append(
+                    Problem(
+                        "provisioned-range",
+                        target.node.path,
+                        f"{target.min_capacity:g}",
+                        "1 or more environments",
+                        "At 0 Lambda removes the configuration, and the next deployment fails.",
+                    )
+                )
         if (initial or scaled or snap_start) and function.tenancy_config is not None:
             problems.append(
                 Problem(

@@ -502,8 +502,13 @@ def test_weights_by_hand_exclude_provisioned_concurrency(make: Make, stack: Stac
 
 @pytest.mark.parametrize("cold_start", [ColdStart.on_demand(), ColdStart.warmer(), ColdStart.snap_start()])
 def test_scaling_that_is_added_to_another_choice_is_refused(make: Make, stack: Stack, cold_start: ColdStart) -> None:
-    make(cold_start).alias.add_auto_scaling(min_capacity=0, max_capacity=5)
+    make(cold_start).alias.add_auto_scaling(min_capacity=1, max_capacity=5)
     assert codes_at_synth(stack) == ["provisioned-excluded"]
+
+
+def test_scaling_to_nothing_that_is_added_to_a_fixed_number_is_refused(make: Make, stack: Stack) -> None:
+    make(ColdStart.provisioned()).alias.add_auto_scaling(min_capacity=0, max_capacity=5)
+    assert codes_at_synth(stack) == ["provisioned-range"]
 
 
 def test_an_initial_number_that_is_added_to_snap_start_is_refused(make: Make, stack: Stack) -> None:
