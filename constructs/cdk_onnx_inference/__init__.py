@@ -2,6 +2,7 @@
 
     service = InferenceFunction(self, "Digits", model=ModelSource.in_image("models/digits"))
     InferenceApi(self, "Api", function=service)
+    AsyncInference(self, "Jobs", function=service)
 
 Everything that is public is in `__all__`.
 """
@@ -9,6 +10,7 @@ Everything that is public is in `__all__`.
 from .alarms import AlarmRule, Severity
 from .api_auth import ApiAuth
 from .api_type import ApiType
+from .async_inference import AsyncInference
 from .canary_deployment import CanaryDeployment
 from .cold_start import ColdStart, WarmerTrigger, WarmHours
 from .cors import Cors
@@ -18,6 +20,8 @@ from .inference_api import InferenceApi
 from .inference_function import InferenceFunction
 from .inference_metrics import ApiMetrics, FileSystemMetrics, FunctionMetrics
 from .inference_monitoring import InferenceMonitoring
+from .job_api import JobApi
+from .job_notices import JobNotices
 from .model_file_system import ModelFileSystem
 from .model_part import ModelPart
 from .model_s3_files import ModelS3Files
@@ -25,6 +29,7 @@ from .model_source import ModelSource
 from .processing import Processing
 from .provisioned_concurrency import ProvisionedConcurrency, ProvisionedSchedule, UtilizationStatistic
 from .removal import Removal
+from .service_function import ServiceFunction
 from .throttle import Throttle
 from .traffic_shift import TrafficShift
 from .warmer import Warmer
@@ -34,6 +39,7 @@ __all__ = [
     "ApiAuth",
     "ApiMetrics",
     "ApiType",
+    "AsyncInference",
     "CanaryDeployment",
     "ColdStart",
     "Cors",
@@ -44,6 +50,8 @@ __all__ = [
     "InferenceFunction",
     "InferenceMonitoring",
     "InvalidInferenceConfig",
+    "JobApi",
+    "JobNotices",
     "ModelFileSystem",
     "ModelPart",
     "ModelS3Files",
@@ -53,6 +61,7 @@ __all__ = [
     "ProvisionedConcurrency",
     "ProvisionedSchedule",
     "Removal",
+    "ServiceFunction",
     "Severity",
     "Throttle",
     "TrafficShift",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from aws_cdk import Annotations, Duration, Size
 from constructs import Construct
 
@@ -16,11 +14,11 @@ from .provisioned_concurrency import ProvisionedConcurrency
 MAX_HOLD_MS = 10_000
 """Longest that a ping may occupy an environment; the handler takes no longer one."""
 
+_ACCOUNT_CONCURRENCY = "cdk-onnx-inference:account-concurrency"
 _USUAL_LIMIT = 1000
 _MOST_PINGS = {WarmerTrigger.SCHEDULER: 100, WarmerTrigger.RULE: 5}
 _INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
-_DAY = "(?:MON|TUE|WED|THU|FRI|SAT|SUN|[1-7])"
-_WEEK_DAYS = re.compile(rf"{_DAY}(?:-{_DAY})?(?:,{_DAY}(?:-{_DAY})?)*")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _NO_SNAP_START = {"ap-southeast-6": "New Zealand", "ap-east-2": "Taipei"}
 _SNAP_START_TMP = 512
 _UTC = ("Etc/UTC", "UTC")
@@ -170,8 +168,8 @@ def snap_start(path: str, *, on_file_system: bool, storage: Size | None, region:
 def event_source_concurrency(path: str, value: float | None, reserved: float | None) -> list[Problem]:
     """Most concurrent invocations by a queue: 2 to 1000, and no more than are reserved for the function.
 
-    CDK takes any that is above what is reserved: the queue's messages are then throttled, and each time one is it
-    comes nearer to the dead-letter queue.
+    Codes `max-concurrency-range` and `max-concurrency-over-reserved`. CDK takes any that is above what is reserved:
+    the queue's messages are then throttled, and each time one is it comes nearer to the dead-letter queue.
 
     Args:
         path: The problems' path: that of the argument.
@@ -218,6 +216,11 @@ def warn_of_account(
 
 def _most(concurrency: ProvisionedConcurrency) -> float:
     return max((bound for _, bound in concurrency.bounds if not is_unresolved(bound)), default=0)
+
+
+def account_concurrency(construct: Construct) -> object:
+    """What the CDK context says of the account's quota of concurrent executions, or None."""
+    return construct.node.try_get_context(_ACCOUNT_CONCURRENCY)
 
 
 def account_limit(value: object) -> int | None:
@@ -387,14 +390,14 @@ def _warmer_hours(path: str, options: Warmed) -> list[Problem]:
         return []
     problems = []
     whole = all(type(hour) is int for hour in (hours.start, hours.end))
-    if not whole or not 0 <= hours.start < hours.end <= 24 or not _WEEK_DAYS.fullmatch(hours.week_days):
+    if not whole or not 0 <= hours.start < hours.end <= 24 or not _are_days(hours.week_days):
         problems.append(
             Problem(
                 "warmer-hours",
                 path,
                 f"{hours.start!r} to {hours.end!r} on {hours.week_days!r}",
                 "a start of 0 to 23, a later end of up to 24, and days such as MON-FRI or SAT,SUN",
-                "For a night, add a second Warmer: one to midnight, one from it.",
+                "A week begins with SUN. For a night, add a second Warmer: one to midnight, one from it.",
             )
         )
     zone = hours.time_zone
@@ -409,3 +412,14 @@ def _warmer_hours(path: str, options: Warmed) -> list[Problem]:
             )
         )
     return problems
+
+
+def _are_days(text: object) -> bool:
+    """Days and ranges of them, as EventBridge counts: no range goes past Saturday."""
+    if not isinstance(text, str):
+        return False
+    for span in text.split(","):
+        ends = span.split("-")
+        if len(ends) > 2 or any(end not in _DAYS for end in ends) or _DAYS.index(ends[0]) > _DAYS.index(ends[-1]):
+            return False
+    return True

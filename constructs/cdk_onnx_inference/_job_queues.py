@@ -25,8 +25,8 @@ DEAD_LETTERS_TIMEOUT = Duration.seconds(30)
 """Of the function that empties the dead-letter queue; a queue's default visibility timeout, so any queue will do."""
 
 _DEFAULT_VISIBILITY, _DEFAULT_RETENTION, _DEFAULT_MESSAGE_SIZE = 30, 4 * 86_400, 1024**2
-_MESSAGE_SIZE = 512 * 1024
-"""Bytes that a message may have: bodies of up to 200 KB are in it, escaped or in Base64, with their headers."""
+_MESSAGE_SIZE = 256 * 1024
+"""Bytes that messages may have: the job API puts what makes one longer than 200 KiB into the bucket."""
 
 _SQS_CONFIGURE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
 
@@ -92,7 +92,55 @@ def dead_letters_of(queue: sqs.IQueue) -> sqs.IQueue | None:
     return None
 
 
-def check(
+def check_existing(
+    path: str,
+    queue: sqs.IQueue | None,
+    dead_letters: sqs.IQueue | None,
+    *,
+    timeout: Duration | None,
+    window: Duration | None,
+    job_timeout: Duration | None,
+) -> tuple[list[Problem], list[str], list[str]]:
+    """Checks a queue that is there already, if one is, and its dead-letter queue.
+
+    Args:
+        path: Prefix of the problems' paths: the construct's.
+        queue: The queue.
+        dead_letters: What the user gave as its dead-letter queue.
+        timeout: Of the worker; None if it is wrong or not known.
+        window: The batching window, likewise.
+        job_timeout: Of jobs, likewise.
+
+    Returns:
+        The problems, what could not be checked, and what is allowed but not advised.
+    """
+    if queue is not None:
+        return _check(
+            path,
+            queue,
+            dead_letters or dead_letters_of(queue),
+            timeout=timeout,
+            window=window,
+            job_timeout=job_timeout,
+        )
+    if dead_letters is None:
+        return [], [], []
+    return (
+        [
+            Problem(
+                "dead-letter-queue-alone",
+                f"{path}.dead_letter_queue",
+                "a dead-letter queue without its queue",
+                "both, or neither",
+                "Give queue= as well: a new queue has a new dead-letter queue.",
+            )
+        ],
+        [],
+        [],
+    )
+
+
+def _check(
     path: str,
     queue: sqs.IQueue,
     dead_letters: sqs.IQueue | None,
@@ -101,19 +149,6 @@ def check(
     window: Duration | None,
     job_timeout: Duration | None,
 ) -> tuple[list[Problem], list[str], list[str]]:
-    """Checks a queue that is there already, and its dead-letter queue.
-
-    Args:
-        path: Prefix of the problems' paths: the construct's.
-        queue: The queue.
-        dead_letters: What the user gave, or the queue's own.
-        timeout: Of the worker; None if it is wrong or not known.
-        window: The batching window, likewise.
-        job_timeout: Of jobs, likewise.
-
-    Returns:
-        The problems, what could not be checked, and what is allowed but not advised.
-    """
     problems = _fifo(f"{path}.queue", queue)
     unchecked: list[str] = []
     advice: list[str] = []

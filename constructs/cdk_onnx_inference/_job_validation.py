@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from aws_cdk import Duration
+from aws_cdk import aws_logs as logs
 
-from . import _validation
+from . import _api_validation, _validation
+from ._routes import JOB_ROUTES
 from ._tokens import is_unresolved
+from .api_auth import AnyApiAuth, ApiAuth
+from .api_type import AnyApiType, ApiType
+from .cors import Cors
 from .errors import Problem
+from .inference_api import InferenceApi
+from .throttle import Throttle
 
-MOST_CONCURRENT = 1000
 _MOST_SECONDS = 14 * 86_400
 _LONGEST_RETENTION = 3650 * 86_400
-_SQS_SCALING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"
 _SQS_BATCHING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
 
 
@@ -36,25 +41,6 @@ def worker_timeout(path: str, value: Duration) -> list[Problem]:
             )
         ]
     return _validation.timeout(path, value)
-
-
-def concurrency(path: str, value: float, reserved: float | None) -> list[Problem]:
-    """2 to 1000, and not more than what is reserved. CDK accepts more, and jobs then fail of throttled polls."""
-    problems = _validation.whole_number(
-        "max-concurrency-range", f"{path}.max_concurrency", value, 2, MOST_CONCURRENT, "workers at once", _SQS_SCALING
-    )
-    if problems or reserved is None or is_unresolved(value) or is_unresolved(reserved) or value <= reserved:
-        return problems
-    return [
-        Problem(
-            "max-concurrency-above-reserved",
-            f"{path}.max_concurrency",
-            f"{value:g}, with reserved_concurrent_executions={reserved:g}",
-            "2 or more, and at most as many as are reserved",
-            "Reserve more, or give a smaller max_concurrency: polls that Lambda throttles count as attempts, so jobs "
-            f"would fail untried. {_SQS_SCALING}",
-        )
-    ]
 
 
 def batch(path: str, size: float, window: Duration) -> list[Problem]:
@@ -127,3 +113,52 @@ def _period(code: str, path: str, value: Duration, most: int, example: str) -> l
             f"Give e.g. {example}.",
         )
     ]
+
+
+def api_options(
+    path: str,
+    api: InferenceApi | None,
+    api_type: AnyApiType | None,
+    auth: AnyApiAuth | None,
+    throttle: Throttle | None,
+    cors: Cors | None,
+    access_log_group: logs.ILogGroup | None,
+) -> list[Problem]:
+    """Of an API of the jobs' own, or that there are none of these."""
+    if api is None:
+        return _api_validation.check(
+            path,
+            api_type=api_type or ApiType.http_api(),
+            auth=auth or ApiAuth.iam(),
+            throttle=throttle or Throttle(),
+            cors=cors,
+        )
+    options = {
+        "api_type": api_type,
+        "auth": auth,
+        "throttle": throttle,
+        "cors": cors,
+        "access_log_group": access_log_group,
+    }
+    problems = [
+        Problem(
+            "api-options",
+            f"{path}.{name}",
+            f"{name}= together with api=",
+            "options of an API of its own, or an API that is there already",
+            "Leave it out: the jobs share what the API has.",
+        )
+        for name, value in options.items()
+        if value is not None
+    ]
+    if set(JOB_ROUTES) & set(api._routes):
+        problems.append(
+            Problem(
+                "api-has-jobs",
+                f"{path}.api",
+                f"{api.node.path!r}, which publishes the jobs of another AsyncInference",
+                "an API without jobs",
+                "Leave api= out for an API of its own.",
+            )
+        )
+    return problems

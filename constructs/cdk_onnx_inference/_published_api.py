@@ -124,10 +124,14 @@ class PublishedApi(Construct):
 
     @property
     def _waits(self) -> Duration:
-        """How long the API waits for a function."""
-        if not isinstance(self._api_type, RestApiType):
+        return self._waits_of(self._api_type)
+
+    @staticmethod
+    def _waits_of(api_type: AnyApiType) -> Duration:
+        """How long an API waits for a function."""
+        if not isinstance(api_type, RestApiType):
             return Duration.millis(_http_api.TIMEOUT_MS)
-        return self._api_type.integration_timeout or Duration.millis(_rest_api.DEFAULT_TIMEOUT_MS)
+        return api_type.integration_timeout or Duration.millis(_rest_api.DEFAULT_TIMEOUT_MS)
 
     def _add_routes(self, construct_id: str, alias: lambda_.IAlias, routes: Routes) -> None:
         """Adds routes to another alias."""

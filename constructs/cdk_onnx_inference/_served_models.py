@@ -44,6 +44,7 @@ class ServedModel:
         parts: What is uploaded or downloaded of it.
         weights_in_graph: Bytes of weights inside the graph file, as far as known.
         anonymous_bytes: Memory that loading and one run were measured to take, or None.
+        load_ms: What loading was measured to take on a machine of its own, or None.
         signature: What it takes and gives, as far as known.
     """
 
@@ -54,6 +55,7 @@ class ServedModel:
     parts: tuple[ModelPart, ...]
     weights_in_graph: int
     anonymous_bytes: int | None
+    load_ms: float | None
     signature: Signature | None
 
     @property
@@ -272,7 +274,15 @@ def _collect(path: str, source: ModelSource) -> tuple[list[ServedModel], list[Pr
         if found is not None:
             models = [
                 ServedModel(
-                    source, found.name, found.digest, {}, found.parts, 0, found.anonymous_bytes, found.signature
+                    source,
+                    found.name,
+                    found.digest,
+                    {},
+                    found.parts,
+                    0,
+                    found.anonymous_bytes,
+                    found.load_ms,
+                    found.signature,
                 )
             ]
     elif isinstance(source, LocalModel):
@@ -287,6 +297,7 @@ def _collect(path: str, source: ModelSource) -> tuple[list[ServedModel], list[Pr
                     files.parts,
                     files.weights_in_graph,
                     files.anonymous_bytes,
+                    files.load_ms,
                     files.signature,
                 )
             ]

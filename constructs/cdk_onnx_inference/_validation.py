@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from enum import Enum
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from aws_cdk import Duration, Size

@@ -40,6 +40,9 @@ VPC_OF_JOBS: Final = "cdk-onnx-inference:vpc-of-jobs"
 SECOND_WARMER: Final = "cdk-onnx-inference:second-warmer"
 """A warmer pings a function that has one by its `cold_start` already."""
 
+INIT_PHASE: Final = "cdk-onnx-inference:init-phase"
+"""A start takes longer than Lambda gives it."""
+
 ACCOUNT_CONCURRENCY: Final = "cdk-onnx-inference:account-concurrency"
 """More provisioned concurrency than an account has unless AWS has raised its quota."""
 

@@ -41,8 +41,8 @@ class CanaryDeployment(Construct):
 
     When an update of the stack publishes a new version:
 
-    1. A hook sends the golden samples of the models' packages to the new version, which has no traffic yet. If an answer
-       is beyond the samples' tolerances, or there is none, the deployment fails, and the alias stays where it is.
+    1. A hook sends the golden samples of the models' packages to the new version, which has no traffic yet. If an
+       answer is beyond the samples' tolerances, or there is none, the deployment fails, and the alias stays as it is.
     2. The traffic is shifted, at once or by and by. An alarm that goes off meanwhile takes it back.
     3. A second hook sends the samples once more, now to the alias.
 
@@ -60,8 +60,8 @@ class CanaryDeployment(Construct):
         shift: How. A change updates in place. Default: 10 % for 5 minutes, and then the rest.
         goldens: What the new version must answer. Default: the samples of the models' packages.
         alarms: Further alarms that stop a shift. Default: none but that of the new version's errors.
-        hook_timeout: Longest run of a hook, 30 to 900 whole seconds; in it all samples are answered, and the new version
-            has started. Default: 5 minutes.
+        hook_timeout: Longest run of a hook, 30 to 900 whole seconds; in it the new version starts, and answers all
+            samples. Default: 5 minutes.
 
     Attributes:
         application: The CodeDeploy application.
@@ -150,8 +150,8 @@ class CanaryDeployment(Construct):
         if isinstance(function.cold_start, Provisioned) and not isinstance(shift, AllAtOnce):
             Annotations.of(self).add_warning_v2(
                 _warnings.CANARY_PROVISIONED,
-                "While traffic is split, an alias's provisioned concurrency can neither be changed nor is it documented "
-                "to be ready for the new version: requests may meet cold starts. TrafficShift.all_at_once() avoids it.",
+                "While traffic is split, an alias's provisioned concurrency cannot be changed, and AWS does not say "
+                "that it is ready for the new version: requests may meet cold starts. TrafficShift.all_at_once() avoids it.",
             )
 
     def _hook(
@@ -256,8 +256,8 @@ def _shift_problems(path: str, shift: AnyTrafficShift, function: InferenceFuncti
                 path,
                 f"{type(shift).__name__.lower()}, of an alias whose provisioned concurrency is scaled",
                 "TrafficShift.all_at_once(), or provisioned concurrency that stays as it is",
-                "Take one of them: while traffic is split, Lambda refuses to change an alias's provisioned concurrency, "
-                "so that scaling fails in the middle of a deployment.",
+                "Take one of them: while traffic is split, Lambda refuses to change an alias's provisioned "
+                "concurrency, so that scaling fails in the middle of a deployment.",
             )
         )
     return problems

@@ -21,8 +21,8 @@ class Goldens:
         """Your own, e.g. of what a client sends to a function with `processing`.
 
         Args:
-            directories: By the model's name: a directory with `goldens.json` and its samples, as `docs/model-package.md`
-                describes them, with the names of what a client sends and gets.
+            directories: By the model's name: a directory with `goldens.json` and its samples, as
+                `docs/model-package.md` describes them, with the names of what a client sends and gets.
         """
         return GivenGoldens(directories=tuple((name, os.fspath(path)) for name, path in directories.items()))
 
