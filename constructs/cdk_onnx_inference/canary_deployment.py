@@ -151,7 +151,8 @@ class CanaryDeployment(Construct):
             Annotations.of(self).add_warning_v2(
                 _warnings.CANARY_PROVISIONED,
                 "While traffic is split, an alias's provisioned concurrency cannot be changed, and AWS does not say "
-                "that it is ready for the new version: requests may meet cold starts. TrafficShift.all_at_once() avoids it.",
+                "that it is ready for the new version: requests may meet cold starts. Not so with "
+                "TrafficShift.all_at_once().",
             )
 
     def _hook(
@@ -175,6 +176,7 @@ class CanaryDeployment(Construct):
             command=_image_context.VERIFY_HANDLER,
             description=f"Sends golden samples to {whom}",
             with_models=False,
+            takes_events=False,
             memory_size=_MEMORY_SIZE,
             timeout=timeout,
             environment={
@@ -212,7 +214,7 @@ class CanaryDeployment(Construct):
     def _deployment_config(self, shift: AnyTrafficShift) -> codedeploy.ILambdaDeploymentConfig:
         if isinstance(shift, AllAtOnce):
             return codedeploy.LambdaDeploymentConfig.ALL_AT_ONCE
-        if shift == TrafficShift.canary():
+        if isinstance(shift, Canary) and (shift.percentage, shift.interval.to_minutes()) == (10, 5):
             return codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES
         routing = (
             codedeploy.TimeBasedCanaryTrafficRouting
