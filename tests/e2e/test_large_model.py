@@ -90,8 +90,6 @@ def test_only_mounted_models_are_published(deployed: LocalTwin, source: str) -> 
 
 
 def test_it_can_be_deleted_and_made_again(deployed: LocalTwin, source: str) -> None:
-    if source == "s3-files":
-        pytest.skip("deleting or making it again does not end in the embedded cloud; why is not known yet")
     context = {**CONTEXT, "source": source, "removal": "destroy", "removal_reason": "the test makes it again"}
     for _ in range(2):
         deployed.destroy()
