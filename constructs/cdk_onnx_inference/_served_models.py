@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aws_cdk import Size
 
-from . import _bucket_parts, _environment, _image_context, _model_files, _validation
+from . import _bucket_parts, _environment, _image_context, _model_files, _model_manifest, _validation
 from ._model_mount import ModelMount
 from ._tokens import is_unresolved
 from .errors import Problem
@@ -59,9 +59,14 @@ class ServedModel:
         return isinstance(self.source, FromS3 | FromBucket)
 
     @property
+    def package_digest(self) -> str:
+        """`sha256:<hex>` of all parts, the manifest among them: two with one graph are two where it differs."""
+        return _model_manifest.digest_of(self.parts, manifest=True)
+
+    @property
     def hexadecimal(self) -> str:
-        """The digest without its prefix: the name of the model's directory wherever several lie side by side."""
-        return self.digest.removeprefix("sha256:")
+        """The package's digest without its prefix: the name of its directory wherever several lie side by side."""
+        return self.package_digest.removeprefix("sha256:")
 
 
 def collect(path: str, model: ModelSource | Sequence[ModelSource]) -> tuple[list[ServedModel], list[Problem]]:
@@ -127,7 +132,7 @@ def ephemeral_storage(
         What to give the function, the budget of the downloaded models in MB or None without such models (or with a
         size that is known only at deployment), and the problems.
     """
-    downloaded = {model.digest: sum(part.size for part in model.parts) for model in models if model.is_downloaded}
+    downloaded = {model.package_digest: sum(part.size for part in model.parts) for model in models if model.is_downloaded}
     if not downloaded:
         return value, None, []
     needed = -(-sum(downloaded.values()) // 1000**2) + _TMP_ROOM

@@ -208,8 +208,7 @@ def test_the_model_is_published_before_the_version(stack: Stack, package: Path) 
     assert given["ServiceToken"] == {"Fn::GetAtt": [publisher, "Arn"]}
     assert (given["Keep"], given["ServiceTimeout"]) == ("3", "960")
     variables = functions(template)["onnx_handler.http.handler"]["Environment"]["Variables"]
-    assert given["Digest"] == variables["MODEL_DIGEST"]
-    assert variables["MODEL_PATH"] == f"{given['MountPath']}/{given['Digest'].removeprefix('sha256:')}"
+    assert variables["MODEL_PATH"] == f"{given['MountPath']}/{given['PackageDigest'].removeprefix('sha256:')}"
     assert given["MountPath"].startswith("/mnt/models/Shop-Digits-")
     parts = json.loads("".join(part if isinstance(part, str) else "B" for part in given["Parts"]["Fn::Join"][1]))
     assert [part["path"] for part in parts] == ["model.onnx", "model.onnx.data", "manifest.json"]
@@ -284,7 +283,7 @@ def test_a_new_model_changes_its_digest_its_publication_and_nothing_else(tmp_pat
             made["Environment"]["Variables"].pop(name)
     assert serving[0] == serving[1]
     properties = [resource(template)[1]["Properties"] for template in (before, after)]
-    assert {name for name in properties[0] if properties[0][name] != properties[1][name]} == {"Digest", "Parts"}
+    assert {name for name in properties[0] if properties[0][name] != properties[1][name]} == {"PackageDigest", "Parts"}
 
 
 def test_keep_versions_changes_the_publication_alone(tmp_path: Path, package: Path) -> None:

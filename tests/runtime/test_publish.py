@@ -94,7 +94,7 @@ def model(server: S3, seed: int, manifest: bytes | None = b"{}") -> tuple[Part, 
 
 def properties(parts: tuple[Part, ...], mount: Path, keep: int = 2) -> dict[str, str]:
     return {
-        "Digest": digest_of(parts, manifest=False),
+        "PackageDigest": digest_of(parts, manifest=True),
         "Parts": json.dumps(document(parts)["parts"], separators=(",", ":")),
         "MountPath": str(mount),
         "Keep": str(keep),
@@ -111,7 +111,7 @@ def published(mount: Path) -> list[str]:
 
 
 def name(parts: tuple[Part, ...]) -> str:
-    return digest_of(parts, manifest=False).removeprefix("sha256:")
+    return digest_of(parts, manifest=True).removeprefix("sha256:")
 
 
 def test_the_life_of_a_resource(server: S3, cloudformation: CloudFormation, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_the_life_of_a_resource(server: S3, cloudformation: CloudFormation, tmp_
         "RequestId": "request",
         "LogicalResourceId": "Model",
         "PhysicalResourceId": f"model-{name(first)}",
-        "Data": {"Path": f"{mount}/{name(first)}", "Digest": f"sha256:{name(first)}"},
+        "Data": {"Path": f"{mount}/{name(first)}"},
     }
     assert holds(server, first, mount / name(first))
     assert ask("Update", second, PhysicalResourceId=answer["PhysicalResourceId"])["Status"] == "SUCCESS"
@@ -192,14 +192,18 @@ def test_a_damaged_model_is_mended_under_those_who_serve_it(server: S3, tmp_path
     assert holds(server, parts, path)
 
 
-def test_another_manifest_of_the_same_weights(server: S3, tmp_path: Path) -> None:
-    path = Path(publish.publish(properties(model(server, 1, b"{}"), tmp_path))["Path"])
-    other = model(server, 1, b'{"session": {}}')
-    assert publish.publish(properties(other, tmp_path))["Path"] == str(path)
-    assert holds(server, other, path)
-    bare = model(server, 1, None)
-    publish.publish(properties(bare, tmp_path))
-    assert holds(server, bare, path)
+def test_another_manifest_of_the_same_weights_is_another_model(server: S3, tmp_path: Path) -> None:
+    """Older versions of the function keep the session options that they were published with."""
+    packages = []
+    for number, manifest in enumerate((b"{}", b'{"session": {}}', None)):
+        files = {"model.onnx": b"graph", "weights/model.data": b"1" * 5000}
+        if manifest is not None:
+            files["manifest.json"] = manifest
+        packages.append(server.put(files, prefix=f"{number}/"))
+    paths = [Path(publish.publish(properties(parts, tmp_path, 3))["Path"]) for parts in packages]
+    assert len(set(paths)) == 3
+    assert all(holds(server, parts, path) for parts, path in zip(packages, paths, strict=True))
+    assert paths[2].name == digest_of(packages[0], manifest=False).removeprefix("sha256:")
 
 
 def test_a_failure_is_answered_and_leaves_nothing(server: S3, cloudformation: CloudFormation, tmp_path: Path) -> None:
@@ -222,8 +226,8 @@ def test_a_failure_is_answered_and_leaves_nothing(server: S3, cloudformation: Cl
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"Digest": "sha256:0"},
-        {"Digest": ""},
+        {"PackageDigest": "sha256:0"},
+        {"PackageDigest": ""},
         {"Parts": "{"},
         {"Parts": "[]"},
         {"Keep": "0"},
