@@ -132,7 +132,9 @@ def ephemeral_storage(
         What to give the function, the budget of the downloaded models in MB or None without such models (or with a
         size that is known only at deployment), and the problems.
     """
-    downloaded = {model.package_digest: sum(part.size for part in model.parts) for model in models if model.is_downloaded}
+    downloaded = {
+        model.package_digest: sum(part.size for part in model.parts) for model in models if model.is_downloaded
+    }
     if not downloaded:
         return value, None, []
     needed = -(-sum(downloaded.values()) // 1000**2) + _TMP_ROOM

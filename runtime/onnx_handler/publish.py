@@ -33,6 +33,7 @@ _log = logging.getLogger("onnx_handler")
 
 ANSWER_TIME = 20.0  # seconds kept of the function's own, to answer in
 ATTEMPTS = 3
+PATIENCE = 60.0  # seconds in which the publisher's policy, which the same deployment has made, is known everywhere
 STALE = 3600.0  # seconds; no attempt lives longer than Lambda's 15 minutes
 LONGEST_REASON = 1500  # CloudFormation takes an answer of 4 KB
 
@@ -113,7 +114,7 @@ def _publish_new(parts: tuple[Part, ...], mount: str, name: str, check: Callable
     """Downloads the model and gives it its name; False if another attempt was faster."""
     partial = _partial(mount, name)
     try:
-        download(parts, partial, check=check)
+        download(parts, partial, patience=PATIENCE, check=check)
         _settle(partial)
         check()
         try:
@@ -134,7 +135,7 @@ def _mend(parts: tuple[Part, ...], mount: str, name: str, check: Callable[[], No
     if wrong := tuple(mismatches(parts, path, check)):
         partial = _partial(mount, name)
         try:
-            download(wrong, partial, check=check)
+            download(wrong, partial, patience=PATIENCE, check=check)
             _settle(partial)
             for part in wrong:
                 os.makedirs(os.path.dirname(f"{path}/{part.path}"), 0o755, exist_ok=True)  # noqa: PTH103, PTH120
