@@ -21,6 +21,9 @@ _TMP_ROOM = 64
 
 _TMP_DEFAULT, _TMP_MAX = 512, 10240
 
+_MEASURED = "were measured for the model when it was prepared"
+_IN_GRAPH = "are weights in the model's graph file, which are copied when it is loaded"
+
 _INTERPRETER_BYTES = 100 * 1000**2
 """Python, onnxruntime, numpy and the handler, before a model is loaded."""
 
@@ -98,10 +101,16 @@ def mount_of(models: Sequence[ServedModel]) -> ModelMount | None:
 
 
 def memory_size(path: str, value: float, models: Sequence[ServedModel]) -> list[Problem]:
-    """Memory for what the models' manifests say they take. Models without a measurement count as nothing."""
+    """Memory for what the models' manifests say they take. Others count with the weights that are in their graph.
+
+    Those are copied when they are loaded. What weights beside the graph take, nobody knows who has not measured it.
+    """
     if is_unresolved(value):
         return []
-    anonymous = sum(model.anonymous_bytes or 0 for model in models)
+    anonymous = sum(
+        model.weights_in_graph if model.anonymous_bytes is None else model.anonymous_bytes for model in models
+    )
+    measured = any(model.anonymous_bytes for model in models)
     needed = -(-(_INTERPRETER_BYTES + anonymous) // 1024**2)
     if not anonymous or value >= needed:
         return []
@@ -110,7 +119,8 @@ def memory_size(path: str, value: float, models: Sequence[ServedModel]) -> list[
             "memory-too-small",
             path,
             f"{value} MB",
-            f"at least {needed} MB: {anonymous / 1e6:.0f} MB were measured for the model when it was prepared, "
+            f"at least {needed} MB: "
+            f"{anonymous / 1e6:.0f} MB {_MEASURED if measured else _IN_GRAPH}, "
             f"{_INTERPRETER_BYTES // 1000**2} MB are Python and onnxruntime",
             f"Give memory_size={min(max(needed, 1769), 10240)} or more, or prepare the model for less memory: "
             "onnx-inference prepare --objective memory.",

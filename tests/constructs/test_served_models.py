@@ -328,6 +328,21 @@ def test_fails_on_too_little_memory_for_what_was_measured(codes: Codes, stack: S
     assert codes(lambda: variables(stack, ModelSource.in_image(path), memory_size=953)) == ["memory-too-small"]
 
 
+@pytest.mark.parametrize(("memory_size", "problems"), [(351, ["memory-too-small"]), (352, None)])
+def test_memory_for_weights_in_the_graph(
+    codes: Codes, stack: Stack, tmp_path: Path, memory_size: int, problems: list[str] | None
+) -> None:
+    made = models.matmul()
+    made.graph.initializer[0].dims[:] = [64, 1024, 1024]
+    made.graph.initializer[0].raw_data = bytes(4 * 64 * 1024**2)
+    path = models.save(made, tmp_path / "digits")
+    source = ModelSource.in_image(path)
+    if problems is None:
+        variables(stack, source, memory_size=memory_size)
+    else:
+        assert codes(lambda: variables(stack, source, memory_size=memory_size)) == problems
+
+
 def test_memory_that_is_known_at_deployment_passes(stack: Stack, tmp_path: Path) -> None:
     path = models.save_package(tmp_path / "digits", measurements={"after": {"anonymous_mb": 90000}})
     variables(stack, ModelSource.in_image(path), memory_size=Token.as_number({"Ref": "Number"}))
