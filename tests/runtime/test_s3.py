@@ -220,7 +220,7 @@ def test_a_denial_that_lasts_is_told_when_patience_is_over(server: S3, monkeypat
     monkeypatch.setattr(s3, "LONGEST_DENIED_PAUSE", 0.05)
     server.fault = denied(10**6)
     started = monotonic()
-    with pytest.raises(AccessDenied, match="AccessDenied: Access Denied; the function's role .*asked again for 1 s"):
+    with pytest.raises(AccessDenied, match=r"AccessDenied: Access Denied; the function's role .*asked again for 1 s"):
         read(server, patience=0.6)
     assert 0.6 <= monotonic() - started < 2
     assert len(server.asked) > 5
@@ -228,7 +228,7 @@ def test_a_denial_that_lasts_is_told_when_patience_is_over(server: S3, monkeypat
 
 def test_without_patience_a_denial_is_told_at_once(server: S3) -> None:
     server.fault = denied(10**6)
-    with pytest.raises(AccessDenied, match="s3://models/a/model.onnx .*do not exist$"):
+    with pytest.raises(AccessDenied, match=r"s3://models/a/model.onnx .*do not exist$"):
         read(server)
     assert len(server.asked) == 1
 
