@@ -67,6 +67,7 @@ CODES = [
     "provisioned-over-reserved",
     "provisioned-range",
     "provisioned-schedule",
+    "provisioned-statistic",
     "provisioned-target-range",
     "reason-missing",
     "reserved-concurrency-range",
@@ -88,6 +89,7 @@ CODES = [
     "warmer-interval",
     "warmer-over-reserved",
     "warmer-time-zone",
+    "warmer-trigger",
 ]
 
 
