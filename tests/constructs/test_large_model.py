@@ -8,7 +8,7 @@ import pytest
 from aws_cdk import App
 
 from cdk_onnx_inference import ApiAuth, ApiType, Removal
-from stacks.context import LargeModelOptions, large_model_options, realtime_options, wants_large_model
+from stacks.context import LargeModelOptions, large_model_options, realtime_options
 from stacks.large_model import LargeModel, Source
 from tests.constructs.conftest import Codes
 from tests.constructs.test_realtime import run_app
@@ -86,11 +86,6 @@ def test_removal_takes_a_reason(codes: Codes, tmp_path: Path) -> None:
     assert codes(lambda: LargeModel(app, "L", path=DEFAULT, removal=read(removal="destroy")["removal"])) == [
         "reason-missing"
     ]
-
-
-def test_the_context_asks_for_one_of_the_two_stacks() -> None:
-    assert not wants_large_model(App().node)
-    assert wants_large_model(App(context={"source": "s3"}).node)
 
 
 def test_app_makes_large_model_alone_when_it_is_asked_for(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ CODES = [
     "provisioned-over-reserved",
     "provisioned-range",
     "provisioned-schedule",
+    "provisioned-statistic",
     "provisioned-target-range",
     "queue-fifo",
     "queue-message-size",
@@ -106,6 +107,7 @@ CODES = [
     "warmer-interval",
     "warmer-over-reserved",
     "warmer-time-zone",
+    "warmer-trigger",
     "worker-timeout-unresolved",
 ]
 

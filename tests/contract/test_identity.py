@@ -55,6 +55,19 @@ IDS: dict[str, dict[str, tuple[str, str | None, dict[str, Any]]]] = {
     "jobs": {
         "ApiAccessLog713001CC": ("AWS::Logs::LogGroup", "Retain", {}),
         "InferenceLogGroup09EBFCBD": ("AWS::Logs::LogGroup", "Retain", {}),
+        "JobsDeadLetterQueue8CC426EE": ("AWS::SQS::Queue", "Delete", {}),
+        "JobsDeadLettersLogGroup97B06F63": ("AWS::Logs::LogGroup", "Retain", {}),
+        "JobsJobApiLogGroupF804A104": ("AWS::Logs::LogGroup", "Retain", {}),
+        "JobsParkedQueueE6D1D2B3": ("AWS::SQS::Queue", "Delete", {}),
+        "JobsPayloads9E925333": ("AWS::S3::Bucket", "Retain", {}),
+        "JobsQueue24944186": ("AWS::SQS::Queue", "Delete", {}),
+        "JobsSweeperLogGroupAE47D2A3": ("AWS::Logs::LogGroup", "Retain", {}),
+        "JobsTable10C8EDF6": (
+            "AWS::DynamoDB::GlobalTable",
+            "Retain",
+            {"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]},
+        ),
+        "JobsWorkerLogGroup00302A6C": ("AWS::Logs::LogGroup", "Retain", {}),
     },
     "realtime": {
         "ApiAccessLog713001CC": ("AWS::Logs::LogGroup", "Retain", {}),
