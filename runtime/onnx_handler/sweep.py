@@ -11,7 +11,6 @@ from typing import Any
 
 from . import jobs
 from .aws import PARALLEL, Clients
-from .job_metrics import JobMetrics
 from .job_settings import JobSettings, unless_misconfigured
 from .jobs import JobTable
 
@@ -29,7 +28,6 @@ class Room:
     def __init__(self, clients: Clients | None = None) -> None:
         settings = JobSettings.from_environment()
         self._table = JobTable(clients or Clients(), settings.table, ThreadPoolExecutor(PARALLEL, "jobs"))
-        self._metrics = JobMetrics()
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         """Writes EXPIRED to as many jobs as there are, or as there is time for.
@@ -61,14 +59,10 @@ class Room:
         records = self._table.get_many(waiting).values()  # the index may lag behind
         overdue = [jobs.expire(record, now) for record in records if record.is_overdue(now)]
         outcomes = self._table.change_all(overdue)
-        done = sum(outcome.done for outcome in outcomes)
-        for _ in range(done):
-            self._metrics.count(jobs.EXPIRED)
-        self._metrics.write()
         for outcome in outcomes:
             if outcome.error is not None:
                 raise outcome.error
-        return done
+        return sum(outcome.done for outcome in outcomes)
 
     @staticmethod
     def _done(expired: int, more: bool) -> dict[str, Any]:
