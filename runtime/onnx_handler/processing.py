@@ -9,6 +9,9 @@
     INPUTS = [{"name": "text", "datatype": "BYTES", "shape": [-1]}]      # what the client sends; default: the model's
     OUTPUTS = [{"name": "label", "datatype": "BYTES", "shape": [-1]}]    # what the client gets; default: the model's
 
+    def before_snapshot(): ...      # with SnapStart: close connections, forget credentials
+    def after_restore(): ...        # with SnapStart, in each environment: connect, seed random generators of your own
+
 A BYTES tensor is an object array of `bytes`. A ValueError from `preprocess` is the client's mistake (400); anything
 else that is raised is the file's own (500).
 """
@@ -40,13 +43,15 @@ class Processing(NamedTuple):
     postprocess: Callable[[Tensors], Tensors] | None = None
     inputs: tuple[TensorSpec, ...] | None = None
     outputs: tuple[TensorSpec, ...] | None = None
+    before_snapshot: Callable[[], object] | None = None
+    after_restore: Callable[[], object] | None = None
 
     @classmethod
     def load(cls, path: str | None) -> Processing:
         """Runs the file once and takes what it defines.
 
         Raises:
-            ModelUnusable: it is missing, raises, or defines neither function.
+            ModelUnusable: it is missing, raises, or defines neither preprocess nor postprocess.
         """
         if path is None:
             return cls()
@@ -66,6 +71,10 @@ class Processing(NamedTuple):
         postprocess = getattr(module, "postprocess", None)
         if preprocess is None and postprocess is None:
             raise ModelUnusable(f"the processing file {path!r} defines neither preprocess nor postprocess")
+        hooks = {name: getattr(module, name, None) for name in ("before_snapshot", "after_restore")}
+        for name, hook in hooks.items():
+            if hook is not None and not callable(hook):
+                raise ModelUnusable(f"{name} of the processing file {path!r} is a {type(hook).__name__}, no function")
         inputs = getattr(module, "INPUTS", None)
         outputs = getattr(module, "OUTPUTS", None)
         return cls(
@@ -73,4 +82,5 @@ class Processing(NamedTuple):
             postprocess,
             declared("INPUTS", inputs) if inputs is not None else None,
             declared("OUTPUTS", outputs) if outputs is not None else None,
+            **hooks,
         )
