@@ -76,7 +76,7 @@ def test_json_round_trip(typed: tuple[str, Any]) -> None:
     except InvalidInput:
         assert datatype == "BYTES"  # a lone surrogate is no UTF-8
         return
-    back = from_json("x", datatype, list(array.shape), json.loads(json.dumps(flat)))
+    back = from_json("x", datatype, list(array.shape), json.loads(flat))
     assert same(back, array)
 
 
@@ -185,5 +185,5 @@ def test_numpy_types_without_a_datatype() -> None:
 
 
 def test_strings_of_numpys_own_kind_are_sent() -> None:
-    assert to_json(np.array(["é", "b"]), "BYTES") == ["é", "b"]
+    assert json.loads(to_json(np.array(["é", "b"]), "BYTES")) == ["é", "b"]
     assert to_raw(np.array([b"a"]), "BYTES") == b"\x01\x00\x00\x00a"
