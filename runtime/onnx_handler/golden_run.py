@@ -31,7 +31,7 @@ def run(model: Model, metrics: Metrics) -> None:
         metrics.golden_run((perf_counter_ns() - started) / 1e6)
     except Exception as cause:
         # Zeros may be what the model has no answer for: an index past a table's end, an empty sequence.
-        _log.warning("model %r: its golden run failed: %s", model.name, ascii(str(cause)))
+        _log.warning("model %r: its golden run failed: %s", model.name, cause)
         return
     for name, array in outputs.items():
         if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -43,7 +43,7 @@ def _inputs(model: Model) -> tuple[Tensors, str]:
         if (sample := _sample(os.path.join(model.path, "goldens"))) is not None:  # noqa: PTH118 - as everywhere here
             return sample, "the package's first sample"
     except Exception as cause:
-        _log.warning("model %r: its goldens cannot be read: %s", model.name, ascii(str(cause)))
+        _log.warning("model %r: its goldens cannot be read: %s", model.name, cause)
     return {spec.name: _zeros(spec) for spec in model.model_inputs}, "zeros"
 
 

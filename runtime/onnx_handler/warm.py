@@ -44,7 +44,7 @@ def answer(event: dict[str, Any], context: Any, repository: Repository, *, first
     hold = _hold(event.get("hold_ms", 0), context, notes)
     touch = event.get("touch", False)
     if not isinstance(touch, bool):
-        notes.append(f"touch is {touch!r:.40}; true or false is expected, false is taken")
+        notes.append(f"touch is {_shown(touch)}; true or false is expected, false is taken")
         touch = False
     why_not = repository.why_not_all_ready()
     if touch:
@@ -61,7 +61,7 @@ def answer(event: dict[str, Any], context: Any, repository: Repository, *, first
     }
     if notes:
         answered["notes"] = notes
-        _log.warning("warm event: %s", ascii("; ".join(notes)))
+        _log.warning("warm event: %s", "; ".join(notes))
     return answered
 
 
@@ -70,11 +70,11 @@ def _hold(asked: Any, context: Any, notes: list[str]) -> int:
     if isinstance(asked, float) and asked.is_integer():  # how some JSON libraries write a whole number
         asked = int(asked)
     if not isinstance(asked, int) or isinstance(asked, bool):
-        notes.append(f"hold_ms is {asked!r:.40}; a whole number from 0 to {LONGEST_HOLD} is expected, 0 is taken")
+        notes.append(f"hold_ms is {_shown(asked)}; a whole number from 0 to {LONGEST_HOLD} is expected, 0 is taken")
         return 0
     hold = max(0, min(LONGEST_HOLD, asked))
     if hold != asked:
-        notes.append(f"hold_ms is {_shortened(asked)}; {hold} is taken (allowed: 0 to {LONGEST_HOLD})")
+        notes.append(f"hold_ms is {_shown(asked)}; {hold} is taken (allowed: 0 to {LONGEST_HOLD})")
     left = getattr(context, "get_remaining_time_in_millis", None)
     if left is not None and hold > (most := max(0, int(left()) - _MARGIN)):
         notes.append(f"hold_ms is {hold}, and the function's timeout leaves {most}, which is taken")
@@ -82,9 +82,11 @@ def _hold(asked: Any, context: Any, notes: list[str]) -> int:
     return hold
 
 
-def _shortened(number: int) -> str:
-    # Python refuses to write integers of more than 4,300 digits, and a client may have sent one.
-    return str(number) if number.bit_length() < 128 else f"a number of {number.bit_length()} bits"
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.40}"
+    except ValueError:  # Python refuses to write integers of more than 4,300 digits
+        return f"a {type(value).__name__} of more digits than can be shown"
 
 
 def _touch(repository: Repository) -> None:
