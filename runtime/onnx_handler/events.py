@@ -5,7 +5,7 @@ Sources: API Gateway HTTP API (payload 2.0 and 1.0), REST API (1.0), function UR
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from .errors import InvalidInput, PayloadTooLarge
 
@@ -29,22 +29,28 @@ _REASONS = {
 }
 
 
-class Request(NamedTuple):
+class Request:  # a named tuple, or a dataclass, is code that is made and compiled at every cold start
     """An HTTP request: header names in lower case, the body as bytes, the path percent-encoded or not."""
 
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
+    __slots__ = ("body", "headers", "method", "path")
+
+    def __init__(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.body = body
 
 
-class Response(NamedTuple):
+class Response:
     """An HTTP answer. `text` says that the body is UTF-8 text and may travel as it is."""
 
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    text: bool
+    __slots__ = ("body", "headers", "status", "text")
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes, text: bool) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.text = text
 
 
 def read(event: Any) -> Request:

@@ -19,7 +19,7 @@ else that is raised is the file's own (500).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from .errors import ModelUnusable
 from .signature import TensorSpec, declared
@@ -28,23 +28,37 @@ from .tensors import Array
 Tensors = dict[str, Array]
 
 
-class ProcessingRequest(NamedTuple):
+class ProcessingRequest:
     """What `preprocess` is given."""
 
-    inputs: Tensors
-    parameters: dict[str, Any]
-    id: str | None
+    __slots__ = ("id", "inputs", "parameters")
+
+    def __init__(self, inputs: Tensors, parameters: dict[str, Any], id: str | None) -> None:
+        self.inputs = inputs
+        self.parameters = parameters
+        self.id = id
 
 
-class Processing(NamedTuple):
+class Processing:
     """The parts that the file defines; a part that it leaves out is None and changes nothing."""
 
-    preprocess: Callable[[ProcessingRequest], Tensors] | None = None
-    postprocess: Callable[[Tensors], Tensors] | None = None
-    inputs: tuple[TensorSpec, ...] | None = None
-    outputs: tuple[TensorSpec, ...] | None = None
-    before_snapshot: Callable[[], object] | None = None
-    after_restore: Callable[[], object] | None = None
+    __slots__ = ("after_restore", "before_snapshot", "inputs", "outputs", "postprocess", "preprocess")
+
+    def __init__(
+        self,
+        preprocess: Callable[[ProcessingRequest], Tensors] | None = None,
+        postprocess: Callable[[Tensors], Tensors] | None = None,
+        inputs: tuple[TensorSpec, ...] | None = None,
+        outputs: tuple[TensorSpec, ...] | None = None,
+        before_snapshot: Callable[[], object] | None = None,
+        after_restore: Callable[[], object] | None = None,
+    ) -> None:
+        self.preprocess = preprocess
+        self.postprocess = postprocess
+        self.inputs = inputs
+        self.outputs = outputs
+        self.before_snapshot = before_snapshot
+        self.after_restore = after_restore
 
     @classmethod
     def load(cls, path: str | None) -> Processing:
