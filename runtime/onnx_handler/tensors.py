@@ -240,7 +240,9 @@ def to_json(array: Array, datatype: str) -> str:
     if datatype in _DIGITS and values:
         text = (_DIGITS[datatype] * len(values)) % tuple(values)
         if "n" not in text:  # neither nan nor inf, which the encoder has names for
-            return f"[{text[:-1]}]".replace("-0,", "-0.0,")
+            # An integer -0, which readers take for 0. No exponent ends so: it has two digits.
+            text = text.replace("-0,", "-0.0,")
+            return f"[{text[:-1]}]"
     if datatype != "BYTES":
         return _encode(values)
     try:
