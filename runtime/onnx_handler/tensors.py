@@ -11,6 +11,7 @@ from itertools import chain
 from json.encoder import JSONEncoder
 from math import prod
 from struct import Struct, pack_into
+from struct import error as struct_error
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def _numbers(name: str, datatype: str, values: list[Any]) -> Array:
                 return np.array(values, dtype)
             packed = bytearray(dtype.itemsize * len(values))
             pack_into(f"<{len(values)}{_NARROW_FLOATS[dtype.itemsize]}", packed, 0, *values)
-        except OverflowError:
+        except (OverflowError, struct_error):  # the latter for an integer that is too large for any float
             raise InvalidInput(f"input {name!r}: data holds values too large for {datatype}") from None
         return np.frombuffer(packed, dtype)
     if dtype.kind == "b" or not values:

@@ -53,7 +53,7 @@ LAMBDA_LIMIT = 6 * 1024 * 1024
 
 IDENTICAL = "identical in JSON and binary"
 # How many cases of each kind are answered as onnxruntime answers them, at the least.
-LEAST = {"node": 1390, "simple": 17, "pytorch-converted": 58, "pytorch-operator": 23, "light": 9}
+LEAST = {"node": 1390, "simple": 17, "pytorch-converted": 58, "pytorch-operator": 24, "light": 9}
 # Why another case is not; docs/conformance.md has the numbers.
 REASONS = {
     "identical in binary; as JSON more than Lambda carries",
