@@ -11,11 +11,21 @@ from typing import Any
 from aws_cdk import Duration
 from constructs import Node
 
-from cdk_onnx_inference import ApiAuth, ApiType, InvalidInferenceConfig, ModelSource, Problem, Processing, Removal
+from cdk_onnx_inference import (
+    ApiAuth,
+    ApiType,
+    ColdStart,
+    InvalidInferenceConfig,
+    ModelSource,
+    Problem,
+    Processing,
+    Removal,
+)
 from cdk_onnx_inference.api_auth import AnyApiAuth
 from cdk_onnx_inference.api_type import AnyApiType
 from cdk_onnx_inference.removal import AnyRemoval
 
+from . import cold_start
 from .large_model import Source
 
 KEYS = (
@@ -36,6 +46,7 @@ KEYS = (
     "source",
     "timeout",
     "version",
+    *cold_start.KEYS,
 )
 """What may follow `-c`.
 
@@ -46,6 +57,14 @@ KEYS = (
     requirements=FILE    what FILE.py imports; needs processing       default: none
     memory=MB            memory of the function                       default: 1769
     timeout=SECONDS      longest run of one request                   default: 29
+    cold_start=on-demand|warmer|provisioned|snap-start          see docs/cold-start.md   default: on-demand
+    provisioned_min=N    environments that are always there       default: 1
+    provisioned_max=N    most environments, by utilisation        default: as many as provisioned_min, fixed
+    provisioned_target=PERCENT  utilisation to keep, 10 to 90     default: 70
+    warmer_concurrency=N environments to keep                     default: 1
+    warmer_interval=MINUTES     between two pings                 default: 5
+    warmer_hours=8-18    hours with pings, Monday to Friday       default: always
+    warmer_time_zone=Europe/Berlin  whose hours                   default: UTC
     api=http|rest        kind of API                                  default: http
     account_log_role=yes|no     for api=rest: also set the account's role for API logs   default: no
     auth=iam|jwt|api-key|none   who may call                          default: iam
@@ -68,6 +87,7 @@ class ServiceOptions:
     processing: Processing | None
     memory_size: int
     timeout: Duration
+    cold_start: ColdStart
     api_type: AnyApiType
     auth: AnyApiAuth
 
@@ -124,6 +144,7 @@ def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
         processing=_processing(reader),
         memory_size=reader.whole_number("memory", 1769),
         timeout=Duration.seconds(reader.whole_number("timeout", 29)),
+        cold_start=cold_start.read(reader),
         api_type=_api_type(reader),
         auth=_auth(reader),
     )
@@ -145,6 +166,7 @@ def large_model_options(node: Node, *, default_model: Path) -> LargeModelOptions
         processing=_processing(reader),
         memory_size=reader.whole_number("memory", 1769),
         timeout=Duration.seconds(reader.whole_number("timeout", 29)),
+        cold_start=cold_start.read(reader),
         api_type=_api_type(reader),
         auth=_auth(reader),
     )

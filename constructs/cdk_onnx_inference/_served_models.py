@@ -43,6 +43,7 @@ class ServedModel:
         parts: What is uploaded or downloaded of it.
         weights_in_graph: Bytes of weights inside the graph file, as far as known.
         anonymous_bytes: Memory that loading and one run were measured to take, or None.
+        load_ms: What loading was measured to take on a machine of its own, or None.
     """
 
     source: ModelSource
@@ -52,6 +53,7 @@ class ServedModel:
     parts: tuple[ModelPart, ...]
     weights_in_graph: int
     anonymous_bytes: int | None
+    load_ms: float | None
 
     @property
     def is_downloaded(self) -> bool:
@@ -249,7 +251,9 @@ def _collect(path: str, source: ModelSource) -> tuple[list[ServedModel], list[Pr
     if isinstance(source, FromBucket):
         found, problems = _bucket_parts.collect(path, source)
         if found is not None:
-            models = [ServedModel(source, found.name, found.digest, {}, found.parts, 0, found.anonymous_bytes)]
+            models = [
+                ServedModel(source, found.name, found.digest, {}, found.parts, 0, found.anonymous_bytes, found.load_ms)
+            ]
     elif isinstance(source, LocalModel):
         files, problems = _model_files.collect(path, source)
         if files is not None:
@@ -262,6 +266,7 @@ def _collect(path: str, source: ModelSource) -> tuple[list[ServedModel], list[Pr
                     files.parts,
                     files.weights_in_graph,
                     files.anonymous_bytes,
+                    files.load_ms,
                 )
             ]
     else:

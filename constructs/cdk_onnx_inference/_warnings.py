@@ -18,3 +18,12 @@ FUNCTION_OUTLIVES_API: Final = "cdk-onnx-inference:function-outlives-api"
 
 API_LOG_ROLE: Final = "cdk-onnx-inference:api-log-role"
 """A REST API writes access logs, for which the account needs a role that this stack does not make."""
+
+SECOND_WARMER: Final = "cdk-onnx-inference:second-warmer"
+"""A warmer pings a function that has one by its `cold_start` already."""
+
+INIT_PHASE: Final = "cdk-onnx-inference:init-phase"
+"""A start takes longer than Lambda gives it."""
+
+ACCOUNT_CONCURRENCY: Final = "cdk-onnx-inference:account-concurrency"
+"""More provisioned concurrency than an account has unless AWS has raised its quota."""
