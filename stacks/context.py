@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from aws_cdk import Duration
 from constructs import Node
@@ -80,9 +80,16 @@ Only with `source` is there a stack LargeModel, and then there is no Realtime:
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceOptions:
-    """What `Realtime` and `LargeModel` have in common."""
+class ModelOptions(TypedDict):
+    """Which model, and under what name: arguments of `LargeModel`, and of `ModelSource.in_image`."""
+
+    path: str
+    name: str | None
+    version: str
+
+
+class ServiceOptions(TypedDict):
+    """Arguments that every stack with an API has."""
 
     processing: Processing | None
     memory_size: int
@@ -92,20 +99,15 @@ class ServiceOptions:
     auth: AnyApiAuth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RealtimeOptions(ServiceOptions):
-    """The arguments of `Realtime`, as read from context."""
+    """The arguments of `Realtime`."""
 
     model: ModelSource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LargeModelOptions(ServiceOptions):
-    """The arguments of `LargeModel`, as read from context."""
+class LargeModelOptions(ModelOptions, ServiceOptions):
+    """The arguments of `LargeModel`."""
 
-    path: str
-    name: str | None
-    version: str
     source: Source
     keep_versions: int
     removal: AnyRemoval
@@ -130,39 +132,47 @@ def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
         InvalidInferenceConfig: With all problems: `context-key` for a key that looks like a misspelt one, and
             `context-value` for a value that cannot be read.
     """
-    reader = _Reader(node)
-    reader.reject_misspelt_keys()
-    for key in ("keep_versions", "removal", "removal_reason"):
-        if (value := reader.text(key)) is not None:
-            reader.problem(key, value, "with source=efs or source=s3-files", "Give -c source=... as well.")
-    options = RealtimeOptions(
-        model=ModelSource.in_image(
-            reader.text("model") or default_model,
-            name=reader.text("name"),
-            version=reader.text("version") or "1",
-        ),
-        processing=_processing(reader),
-        memory_size=reader.whole_number("memory", 1769),
-        timeout=Duration.seconds(reader.whole_number("timeout", 29)),
-        cold_start=cold_start.read(reader),
-        api_type=_api_type(reader),
-        auth=_auth(reader),
-    )
-    reader.raise_problems()
-    return options
+    with _reading(node) as reader:
+        for key in ("keep_versions", "removal", "removal_reason"):
+            if (value := reader.text(key)) is not None:
+                reader.problem(key, value, "with source=efs or source=s3-files", "Give -c source=... as well.")
+        return RealtimeOptions(
+            model=ModelSource.in_image(**_model(reader, default_model)),
+            **_service(reader),
+        )
 
 
 def large_model_options(node: Node, *, default_model: Path) -> LargeModelOptions:
     """As `realtime_options`."""
+    with _reading(node) as reader:
+        return LargeModelOptions(
+            source=Source(reader.choice("source", [source.value for source in Source])),
+            keep_versions=reader.whole_number("keep_versions", 3),
+            removal=_removal(reader),
+            **_model(reader, default_model),
+            **_service(reader),
+        )
+
+
+@contextmanager
+def _reading(node: Node) -> Iterator[_Reader]:
+    """Raises what was wrong, all of it, at the end of the block."""
     reader = _Reader(node)
     reader.reject_misspelt_keys()
-    options = LargeModelOptions(
-        path=reader.text("model") or str(default_model),
+    yield reader
+    reader.raise_problems()
+
+
+def _model(reader: _Reader, default: Path) -> ModelOptions:
+    return ModelOptions(
+        path=reader.text("model") or str(default),
         name=reader.text("name"),
         version=reader.text("version") or "1",
-        source=Source(reader.choice("source", [source.value for source in Source])),
-        keep_versions=reader.whole_number("keep_versions", 3),
-        removal=_removal(reader),
+    )
+
+
+def _service(reader: _Reader) -> ServiceOptions:
+    return ServiceOptions(
         processing=_processing(reader),
         memory_size=reader.whole_number("memory", 1769),
         timeout=Duration.seconds(reader.whole_number("timeout", 29)),
@@ -170,8 +180,6 @@ def large_model_options(node: Node, *, default_model: Path) -> LargeModelOptions
         api_type=_api_type(reader),
         auth=_auth(reader),
     )
-    reader.raise_problems()
-    return options
 
 
 def _processing(reader: _Reader) -> Processing | None:

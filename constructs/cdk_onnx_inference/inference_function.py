@@ -270,7 +270,7 @@ class InferenceFunction(Construct):
                 f"Publish{_model_id(models, number)}",
                 mount=served.source.mount,
                 objects=objects[number],
-                digest=served.digest,
+                package_digest=served.package_digest,
                 directory=self._directory(models, number),
                 keep_versions=served.source.keep_versions,
                 architecture=architecture,
@@ -393,7 +393,7 @@ class InferenceFunction(Construct):
         parts = [part for number, found in objects.items() if models[number].is_downloaded for part in found]
         if not parts:
             return []
-        digest = hashlib.sha256("".join(model.digest for model in models if model.is_downloaded).encode())
+        digest = hashlib.sha256("".join(model.package_digest for model in models if model.is_downloaded).encode())
         return [
             iam.Policy(
                 self,

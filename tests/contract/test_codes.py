@@ -121,6 +121,7 @@ def test_warnings_are_listed() -> None:
         "cdk-onnx-inference:function-outlives-api",
         "cdk-onnx-inference:init-phase",
         "cdk-onnx-inference:processing-not-parsed",
+        "cdk-onnx-inference:publisher-without-s3",
         "cdk-onnx-inference:second-warmer",
         "cdk-onnx-inference:weights-in-graph",
     ]
