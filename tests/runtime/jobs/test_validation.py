@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from onnx_handler import inference_request, job_message, job_validation
@@ -114,6 +114,7 @@ def accepted_by_the_worker(body: bytes, header: str | None, model: dict[str, Any
 
 
 @given(requests())
+@example((b"", "0", [{"name": "a", "datatype": "BYTES", "shape": [0, -1]}]))
 def test_the_same_verdict(request: tuple[bytes, str | None, list[dict[str, Any]]]) -> None:
     body, header, signature = request
     unique = list({spec["name"]: spec for spec in signature}.values())
