@@ -63,15 +63,18 @@ class FunctionConfiguration:
     memory_mb: int
     log_group: str
     mounts: tuple[FileSystemMount, ...] = ()
+    snap_start: bool = False
 
     @classmethod
     def from_lambda(cls, config: Mapping[str, Any]) -> "FunctionConfiguration":
         """Read what `lambda.get_function_configuration` answers."""
         arn = FunctionArn.parse(config["FunctionArn"])
         image = (config.get("ImageConfigResponse") or {}).get("ImageConfig") or {}
+        version = str(config.get("Version", LATEST))
+        snap_start = (config.get("SnapStart") or {}).get("ApplyOn") == "PublishedVersions"
         return cls(
             arn=FunctionArn(arn.account, arn.region, arn.name),
-            version=str(config.get("Version", LATEST)),
+            version=version,
             revision=str(config.get("RevisionId", "")),
             package_type=str(config.get("PackageType", "Zip")),
             image_uri=config.get("ImageUri"),
@@ -86,6 +89,7 @@ class FunctionConfiguration:
                 FileSystemMount(str(entry["Arn"]), str(entry["LocalMountPath"]))
                 for entry in config.get("FileSystemConfigs") or ()
             ),
+            snap_start=snap_start and version != LATEST,
         )
 
     @property
