@@ -6,26 +6,37 @@ with LocalTwin() as twin:
 """
 
 from onnx_inference.local.cdk_cli import CdkCliError
+from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud import CloudError
 from onnx_inference.local.cloud_assembly import AssemblyError
 from onnx_inference.local.deployment import DeployedStack, DeploymentError
 from onnx_inference.local.endpoint import Endpoint
+from onnx_inference.local.lambda_host.environment_records import BusySpan, EnvironmentRecord, IdleSpan, Throttle
 from onnx_inference.local.lambda_host.host import HostLimits
 from onnx_inference.local.lambda_host.invocation import InvocationRecord, InvocationResult
+from onnx_inference.local.schedules.scaling import ScalingChange
+from onnx_inference.local.schedules.schedule import ScheduleFiring
 from onnx_inference.local.synthesis import SynthesisError
 from onnx_inference.local.twin import IncompleteDeployment, LocalTwin
 
 __all__ = [
     "AssemblyError",
+    "BusySpan",
     "CdkCliError",
+    "Clock",
     "CloudError",
     "DeployedStack",
     "DeploymentError",
     "Endpoint",
+    "EnvironmentRecord",
     "HostLimits",
+    "IdleSpan",
     "IncompleteDeployment",
     "InvocationRecord",
     "InvocationResult",
     "LocalTwin",
+    "ScalingChange",
+    "ScheduleFiring",
     "SynthesisError",
+    "Throttle",
 ]
