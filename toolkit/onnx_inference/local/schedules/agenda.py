@@ -32,6 +32,7 @@ class Agenda:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._workers = ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="agenda")
+        self._in_order = ThreadPoolExecutor(max_workers=1, thread_name_prefix="agenda-in-order")
         self._thread = threading.Thread(target=self._run, name="agenda", daemon=True)
 
     def start(self) -> None:
@@ -49,11 +50,17 @@ class Agenda:
         if not self._closing.is_set():
             self._workers.submit(_logged, action)
 
+    def run_in_order(self, action: Callable[[], None]) -> None:
+        """Do something beside the agenda, after what was given here before."""
+        if not self._closing.is_set():
+            self._in_order.submit(_logged, action)
+
     def close(self) -> None:
         """Do nothing more; what runs comes to its end by itself."""
         self._closing.set()
         self._clock.wake()
         self._workers.shutdown(wait=False, cancel_futures=True)
+        self._in_order.shutdown(wait=False, cancel_futures=True)
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 

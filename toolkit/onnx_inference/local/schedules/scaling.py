@@ -137,7 +137,7 @@ class Scaling:
         if self._targets.get(key) is not target:
             return
         self._plan(key, target, action, expression, due)
-        self._agenda.run(functools.partial(self._act, target, action, due))
+        self._agenda.run_in_order(functools.partial(self._act, target, action, due))
 
     def _act(self, target: _Target, action: Mapping[str, Any], due: float) -> None:
         bounds = action.get("ScalableTargetAction") or {}
@@ -174,7 +174,9 @@ class Scaling:
             return
         self._agenda.at(_next_minute(now), self._tick)
         for target, name, settings in policies:
-            self._agenda.run(functools.partial(self._track, target, name, settings, _next_minute(now) - _MINUTE))
+            self._agenda.run_in_order(
+                functools.partial(self._track, target, name, settings, _next_minute(now) - _MINUTE)
+            )
 
     def _track(self, target: _Target, name: str, settings: Mapping[str, Any], minute: float) -> None:
         """Compare the last whole minutes with the target value; a minute without an invocation has no value."""

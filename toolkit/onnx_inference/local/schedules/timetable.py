@@ -9,7 +9,7 @@ from typing import Any
 
 from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud import EmbeddedCloud
-from onnx_inference.local.lambda_host.function_configuration import FunctionArn
+from onnx_inference.local.lambda_host.function_configuration import AsynchronousPolicy, FunctionArn
 from onnx_inference.local.lambda_host.invocation import (
     InvocationResult,
     InvokeError,
@@ -19,14 +19,13 @@ from onnx_inference.local.lambda_host.invocation import (
 from onnx_inference.local.schedules.agenda import Agenda
 from onnx_inference.local.schedules.cron import ExpressionError
 from onnx_inference.local.schedules.expression import ScheduleExpression
-from onnx_inference.local.schedules.schedule import RULE, SCHEDULE, RetryPolicy, Schedule, ScheduleFiring
+from onnx_inference.local.schedules.schedule import RULE, SCHEDULE, Schedule, ScheduleFiring
 
 _KEPT = 10_000
 #: Lambda tries a function that failed again after one minute, then after two more.
 _FUNCTION_ERROR_DELAYS = (60.0, 120.0)
 #: It tries a throttled event again after a second at first, then ever later, up to five minutes.
 _LONGEST_DELAY = 300.0
-_ASYNCHRONOUS = RetryPolicy(attempts=2, age_seconds=21_600.0)
 
 
 class Timetable:
@@ -105,17 +104,23 @@ class Timetable:
         self._plan(key, due)
         start = due + random.uniform(0.0, schedule.window_seconds)
         for target in schedule.source.targets:
-            deliver = functools.partial(self._attempt, schedule, target, due, 1)
+            deliver = functools.partial(self._attempt, schedule, target, due, start, 1)
             self._agenda.at(start, functools.partial(self._agenda.run, deliver))
 
     # -- delivering ---------------------------------------------------------------------------------------------
 
-    def _attempt(self, schedule: Schedule, target: Mapping[str, Any], due: float, attempt: int) -> None:
+    def _attempt(self, schedule: Schedule, target: Mapping[str, Any], due: float, start: float, attempt: int) -> None:
+        """Deliver to one target. `start` is when it was to be delivered: its age counts from there."""
+        policy = schedule.retry_policy(target)
         if schedule.source.is_rule:
             payload = self._cloud.event_for_target(schedule.source, target, _as_ministack(schedule.event(due), due))
         else:
             payload = schedule.input(target, due, attempt)
         arn = str(target.get("Arn", ""))
+        if self._clock.time() - start > policy.age_seconds:
+            # The clock has leapt over it: AWS does not deliver what is older than this either.
+            self._done(schedule, arn, due, attempt - 1, "dropped: older than its MaximumEventAgeInSeconds")
+            return
         try:
             function = FunctionArn.parse(arn)
         except ValueError:
@@ -127,13 +132,12 @@ class Timetable:
             return
         # The target does not take the event: this, and nothing else, is what the schedule's own policy is about.
         outcome = f"{ResourceNotFound.code}: {arn}"
-        policy = schedule.retry_policy(target)
         again = self._clock.time() + min(_LONGEST_DELAY, 2.0 ** (attempt - 1) * 60)
-        if attempt > policy.attempts or again - due > policy.age_seconds:
+        if attempt > policy.attempts or again - start > policy.age_seconds:
             self._done(schedule, arn, due, attempt, outcome)
             self._bury(schedule, target, payload)
             return
-        retry = functools.partial(self._attempt, schedule, target, due, attempt + 1)
+        retry = functools.partial(self._attempt, schedule, target, due, start, attempt + 1)
         self._agenda.at(again, functools.partial(self._agenda.run, retry))
 
     def _exists(self, function: FunctionArn) -> bool:
@@ -144,7 +148,8 @@ class Timetable:
         self, schedule: Schedule, function: FunctionArn, payload: str, due: float, accepted: float, attempt: int
     ) -> None:
         """What Lambda does with an event that it took: again after errors, and as long as it is throttled."""
-        policy = self._asynchronous_policy(function)
+        deployed = self._cloud.function(function)
+        policy = AsynchronousPolicy() if deployed is None else deployed.asynchronous_policy(function.qualifier)
         request_id = None
         try:
             result = self._invoke(function, payload.encode())
@@ -166,20 +171,6 @@ class Timetable:
             return
         retry = functools.partial(self._invoke_asynchronously, schedule, function, payload, due, accepted, attempt + 1)
         self._agenda.at(again, functools.partial(self._agenda.run, retry))
-
-    def _asynchronous_policy(self, function: FunctionArn) -> RetryPolicy:
-        client = self._cloud.client("lambda", account=function.account, region=function.region)
-        names = {"FunctionName": function.name} | ({"Qualifier": function.qualifier} if function.qualifier else {})
-        try:
-            found = client.get_function_event_invoke_config(**names)
-        except client.exceptions.ResourceNotFoundException:
-            return _ASYNCHRONOUS
-        attempts = found.get("MaximumRetryAttempts")
-        age = found.get("MaximumEventAgeInSeconds")
-        return RetryPolicy(
-            _ASYNCHRONOUS.attempts if attempts is None else int(attempts),
-            _ASYNCHRONOUS.age_seconds if age is None else float(age),
-        )
 
     def _bury(self, schedule: Schedule, target: Mapping[str, Any], payload: str) -> None:
         """Put an event that was given up into the target's dead-letter queue, when it has one."""
