@@ -14,6 +14,10 @@ from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.lambda_host.environment_records import BusySpan, EnvironmentRecord, IdleSpan, Throttle
 from onnx_inference.local.lambda_host.host import HostLimits
 from onnx_inference.local.lambda_host.invocation import InvocationRecord, InvocationResult
+from onnx_inference.local.load.load_test import LoadError, LoadPlan, LoadResult, Sample
+from onnx_inference.local.load.report_page import write_report
+from onnx_inference.local.load.request_body import LoadRequest
+from onnx_inference.local.load.summary import LoadSummary
 from onnx_inference.local.schedules.scaling import ScalingChange
 from onnx_inference.local.schedules.schedule import ScheduleFiring
 from onnx_inference.local.synthesis import SynthesisError
@@ -34,9 +38,16 @@ __all__ = [
     "IncompleteDeployment",
     "InvocationRecord",
     "InvocationResult",
+    "LoadError",
+    "LoadPlan",
+    "LoadRequest",
+    "LoadResult",
+    "LoadSummary",
     "LocalTwin",
+    "Sample",
     "ScalingChange",
     "ScheduleFiring",
     "SynthesisError",
     "Throttle",
+    "write_report",
 ]

@@ -1,6 +1,7 @@
 """The local twin: an embedded cloud, a Lambda host and a gateway, and what is deployed to them."""
 
 import functools
+import json
 import shutil
 import tempfile
 import threading
@@ -21,7 +22,7 @@ from onnx_inference.local.cloud_assembly import CloudAssembly, StackArtifact
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.deployment import DeployedStack, DeploymentError, QuickDeployment, stack_resources
 from onnx_inference.local.endpoint import Endpoint
-from onnx_inference.local.gateway.gateway import DeployedApi, Gateway, deployed_apis
+from onnx_inference.local.gateway.gateway import FUNCTION_URL, DeployedApi, Gateway, deployed_apis
 from onnx_inference.local.gateway.http_server import RequestRecord
 from onnx_inference.local.lambda_host.container_engine import ContainerEngine
 from onnx_inference.local.lambda_host.environment_records import REQUEST, EnvironmentRecord, Throttle
@@ -31,6 +32,9 @@ from onnx_inference.local.lambda_host.function_logs import FunctionLogs, LogLine
 from onnx_inference.local.lambda_host.host import HostLimits, InitFailed, LambdaHost
 from onnx_inference.local.lambda_host.image_asset import ImageAsset, ImageAssets
 from onnx_inference.local.lambda_host.invocation import InvocationRecord, InvocationResult
+from onnx_inference.local.load.load_test import LoadError, LoadPlan, LoadResult, LoadTest
+from onnx_inference.local.load.request_body import LoadRequest, inference_request, metadata_path, model_of
+from onnx_inference.local.load.summary import functions_environments
 from onnx_inference.local.schedules.agenda import Agenda
 from onnx_inference.local.schedules.scaling import Scaling, ScalingChange, is_run_here
 from onnx_inference.local.schedules.schedule import ScheduleFiring
@@ -109,12 +113,12 @@ class LocalTwin:
         self._container_executable = container_engine
         self._container_engine: ContainerEngine | None = None
         self._limits = limits
-        self._on_request = on_request
         self._on_invocation = on_invocation
         self._on_firing = on_firing
         #: The twin's clock.
         self.clock = clock or Clock()
         self._functions: list[FunctionArn] = []
+        self._listeners: list[Callable[[RequestRecord], None]] = [] if on_request is None else [on_request]
         self._source: DeploymentSource | None = None
         self._stacks: dict[str, StackArtifact] = {}
         self._assembly: CloudAssembly | None = None
@@ -166,7 +170,7 @@ class LocalTwin:
             functools.partial(self._host.invoke, kind=REQUEST),
             enforce_auth=self._enforce_auth,
             first_port=self._first_port,
-            on_request=self._on_request,
+            on_request=self._requested,
         )
         self._quick = QuickDeployment(self._cloud, self._account, self._region)
         self._start_agenda()
@@ -437,6 +441,90 @@ class LocalTwin:
         if found is None:
             raise DeploymentError(f"{stack.stack_name} is not deployed")
         return found
+
+    # -- load ---------------------------------------------------------------------------------------------------
+
+    def load(
+        self,
+        plan: LoadPlan,
+        *,
+        request: LoadRequest | None = None,
+        url: str | None = None,
+        on_progress: Callable[[LoadTest], None] | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> LoadResult:
+        """Send real requests to a deployed API, each at its time, and put together what came of them.
+
+        Args:
+            plan: How many, when.
+            request: What to send. Default: what the function's model says that it takes. The environment that is
+                started only to ask it is stopped again, so that the load begins as if nobody had asked.
+            url: Which of the endpoints. Default: the first.
+            on_progress: Called a few times a second, and once at the end.
+            interrupted: Ends the load early.
+
+        Raises:
+            LoadError: Nothing is served, or there is no model to ask.
+        """
+        endpoint = next((e for e in self.endpoints() if url in (None, e.url)), None)
+        if endpoint is None:
+            raise LoadError("There is no such endpoint to send requests to." if url else "No API is served.")
+        service = ("lambda" if endpoint.kind == FUNCTION_URL else "execute-api") if self._enforce_auth else None
+        credentials = self._cloud.credentials()
+        names = tuple(sorted({function.name for function in endpoint.functions}))
+        if request is None:
+            request = self._request_for(endpoint, service)
+        test = LoadTest(endpoint.url, request, plan, self.clock, credentials, service)
+        self._listeners.append(test.observe)
+        started_at, began = self.clock.now(), time.perf_counter()
+        runner = threading.Thread(target=test.run, args=(interrupted,), name="load", daemon=True)
+        runner.start()
+        while runner.is_alive():
+            runner.join(timeout=0.25)
+            if on_progress is not None:
+                on_progress(test)
+        seconds, ended_at = time.perf_counter() - began, self.clock.now()
+        self._listeners.remove(test.observe)
+        lives = [record for name in names for record in self.environments(name)]
+        throttles = [t for name in names for t in self.throttles(name) if started_at <= t.at <= ended_at]
+        return LoadResult(
+            plan=plan,
+            request=request,
+            url=endpoint.url,
+            functions=names,
+            speed=self.clock.speed,
+            started_at=started_at,
+            ended_at=ended_at,
+            seconds=seconds,
+            samples=tuple(test.collected()),
+            environments=functions_environments(lives, started_at),
+            throttles=tuple(throttles),
+            late=test.late,
+        )
+
+    def _request_for(self, endpoint: Endpoint, service: str | None) -> LoadRequest:
+        """An inference request for the model behind an endpoint, which is asked what it takes."""
+        for function in endpoint.functions:
+            deployed = self._cloud.function(function)
+            version = None if deployed is None else deployed.version_of(function.qualifier, lambda: 1.0)
+            configuration = None if deployed is None or version is None else deployed.configuration(version)
+            model = None if configuration is None else model_of(configuration.environment)
+            if model is None:
+                continue
+            asking = LoadTest(endpoint.url, LoadRequest(""), LoadPlan(1, 1), self.clock, self.credentials, service)
+            status, body = asking.fetch("GET", metadata_path(model))
+            if status != 200:
+                raise LoadError(f"The model {model} answered {status} when asked what it takes: {body[:300]!r}")
+            self._host.forget_lone_requests(function.name)
+            try:
+                return inference_request(model, json.loads(body))
+            except (KeyError, TypeError, ValueError) as error:
+                raise LoadError(f"What the model {model} says that it takes cannot be sent: {error}") from error
+        raise LoadError("No model is known behind the API: give a request by --body and --path.")
+
+    def _requested(self, record: RequestRecord) -> None:
+        for listener in list(self._listeners):
+            listener(record)
 
     # -- what runs ----------------------------------------------------------------------------------------------
 

@@ -61,6 +61,7 @@ class EnvironmentRecord:
         provisioned_for: The alias or version whose provisioned concurrency it is part of.
         created_at: When its process was started.
         init_duration_ms: How long the init phase took; None until it is over.
+        restore_started_at: SnapStart: when an event made it go on from its snapshot; None before that.
         restore_duration_ms: SnapStart: how long the restore took, hooks included; None before it.
         ready_at: When it could first serve: after the init phase, with SnapStart after the restore.
         busy: What it served, in order.
@@ -77,6 +78,7 @@ class EnvironmentRecord:
     provisioned_for: str | None
     created_at: datetime
     init_duration_ms: float | None = None
+    restore_started_at: datetime | None = None
     restore_duration_ms: float | None = None
     ready_at: datetime | None = None
     busy: tuple[BusySpan, ...] = ()
@@ -127,6 +129,11 @@ class EnvironmentLife:
         with self._lock:
             at = self._clock.now() if ready else None
             self._record = replace(self._record, init_duration_ms=duration_ms, ready_at=at)
+
+    def restoring(self) -> None:
+        """An event makes it go on from its snapshot."""
+        with self._lock:
+            self._record = replace(self._record, restore_started_at=self._clock.now())
 
     def restored(self, duration_ms: float) -> None:
         """The restore is over."""

@@ -159,6 +159,7 @@ class ExecutionEnvironment:
             An outcome whose status is `success`, or what the restore failed with.
         """
         assert self._api is not None
+        self.record.restoring()
         started = time.perf_counter()
         self._api.restore()
         ended = self._await(self._api.ready, started + RESTORE_SECONDS)

@@ -213,6 +213,21 @@ class FunctionPool:
         for environment in old:
             environment.stop(life.IDLE_EXPIRY)
 
+    def forget(self, chosen: Callable[[ExecutionEnvironment], bool]) -> None:
+        """Stop idle environments that are not provisioned.
+
+        Args:
+            chosen: Tells which.
+        """
+        with self._changed:
+            stopped = [e for e in self._idle if e.provisioned_for is None and chosen(e)]
+            for environment in stopped:
+                self._idle.remove(environment)
+                self._all.pop(id(environment))
+            self._changed.notify_all()
+        for environment in stopped:
+            environment.stop(life.STOPPED)
+
     def close(self) -> None:
         """Stop every environment, also those that serve."""
         with self._changed:

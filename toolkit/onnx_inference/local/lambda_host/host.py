@@ -486,6 +486,13 @@ class LambdaHost:
         for pool in gone:
             pool.retire()
 
+    def forget_lone_requests(self, function_name: str) -> None:
+        """Stop the idle environments on demand of a function that have served one request and nothing else."""
+        with self._lock:
+            pools = [pool for key, pool in self._pools.items() if FunctionArn.parse(key[0]).name == function_name]
+        for pool in pools:
+            pool.forget(lambda environment: [span.kind for span in environment.record.record().busy] == [life.REQUEST])
+
     def environments(self) -> list[ExecutionEnvironment]:
         """Every execution environment there is at the moment."""
         with self._lock:
