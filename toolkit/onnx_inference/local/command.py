@@ -14,8 +14,8 @@ from onnx_inference.extras import MissingExtra
 from onnx_inference.local import (
     AssemblyError,
     CdkCliError,
-    CloudError,
     Clock,
+    CloudError,
     DeploymentError,
     HostLimits,
     IncompleteDeployment,
@@ -24,7 +24,9 @@ from onnx_inference.local import (
 )
 from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION
 from onnx_inference.local.lambda_host.invocation import NotServed
-from onnx_inference.local.load.command import Duration, Rate, run_load
+from onnx_inference.local.load.command import duration as load_duration
+from onnx_inference.local.load.command import rate as load_rate
+from onnx_inference.local.load.command import run_load
 from onnx_inference.local.load.load_test import LoadError, LoadPlan
 from onnx_inference.local.load.request_body import LoadRequest
 from onnx_inference.local.report import Report
@@ -81,10 +83,16 @@ _FAILURES = (
     help="Of one function version, provisioned ones not counted. Default: two per processor, at least 10.",
 )
 @click.option(
-    "--load", "rate", type=Rate(), metavar="RATE", help="Send requests to the first API, like 20rps; then end."
+    "--load", "rate", callback=load_rate, metavar="RATE", help="Send requests to the first API, like 20rps; then end."
 )
 @click.option(
-    "--for", "seconds", type=Duration(), default="60s", show_default=True, metavar="TIME", help="For how long: 60s, 5m."
+    "--for",
+    "seconds",
+    callback=load_duration,
+    default="60s",
+    show_default=True,
+    metavar="TIME",
+    help="For how long: 60s, 5m.",
 )
 @click.option(
     "--report",

@@ -59,6 +59,7 @@ class FunctionPool:
         self._all: dict[int, ExecutionEnvironment] = {}
         self._keep: dict[str, int] = {}
         self._spares: list[ExecutionEnvironment] = []
+        self._making_spare = False
         self._closed: str | None = None
         self._changed = threading.Condition()
 
@@ -184,20 +185,34 @@ class FunctionPool:
     # -- SnapStart ----------------------------------------------------------------------------------------------
 
     def spare(self) -> ExecutionEnvironment | None:
-        """A new environment to be initialised ahead, when there is none; the caller gives it to `keep_spare`."""
+        """A new environment to be initialised ahead, when there is none and none is being made.
+
+        The caller gives it to `keep_spare`, or says `spare_failed`.
+        """
         with self._changed:
             self._spares = [spare for spare in self._spares if spare.alive]
-            if self._closed is not None or self._spares:
+            if self._closed is not None or self._spares or self._making_spare:
                 return None
-        return self._create(life.SNAP_START, None)
+            self._making_spare = True
+        try:
+            return self._create(life.SNAP_START, None)
+        except BaseException:
+            self.spare_failed()
+            raise
 
     def keep_spare(self, environment: ExecutionEnvironment) -> None:
         """Keep an environment that was initialised ahead."""
         with self._changed:
+            self._making_spare = False
             if self._closed is None:
                 self._spares.append(environment)
                 return
         environment.stop(self._closed)
+
+    def spare_failed(self) -> None:
+        """The environment that was to be initialised ahead could not be."""
+        with self._changed:
+            self._making_spare = False
 
     # -- end ----------------------------------------------------------------------------------------------------
 

@@ -437,10 +437,15 @@ class LambdaHost:
         environment = pool.spare()
         if environment is None:
             return None
-        outcome = environment.initialise("snapshot", _ahead_seconds(configuration))
+        try:
+            outcome = environment.initialise("snapshot", _ahead_seconds(configuration))
+        except BaseException:
+            pool.spare_failed()
+            raise
         if outcome.status == "success" and environment.waits_for_restore:
             pool.keep_spare(environment)
             return None
+        pool.spare_failed()
         environment.stop(life.INIT_FAILED)
         return _error_text(outcome)
 

@@ -16,6 +16,7 @@ _MOST_ROWS = 80
 _ROW_HEIGHT, _BAR_HEIGHT = 20, 12
 _TOP, _BOTTOM, _RIGHT = 26, 34, 12
 _TYPES = {PROVISIONED: "provisioned", SNAP_START: "SnapStart"}
+_UNITS = (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0))
 LEGEND = (
     (timeline.INIT, "init: a cold start"),
     (timeline.RESTORE, "restore from a snapshot"),
@@ -67,7 +68,9 @@ def _dot(sample: Sample, x: float, y: float) -> str:
         return svg.element("path", svg.title(label), d=shape, class_="dot failed-dot")
     if sample.cold:
         shape = f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z"
-        return svg.element("path", svg.title(label), d=shape, class_="dot cold-dot")
+        return svg.element("path", svg.title(f"{label}, cold start"), d=shape, class_="dot cold-dot")
+    if sample.waited:
+        return svg.element("circle", svg.title(f"{label}, waited"), cx=x, cy=y, r=2.6, class_="dot waited-dot")
     return svg.element("circle", svg.title(label), cx=x, cy=y, r=2.2, class_="dot warm-dot")
 
 
@@ -129,13 +132,14 @@ def _row(row: Row, number: int, y: float, left: float, *, wide: bool) -> str:
 
 
 def _time_axis(x: LinearScale, top: float, bottom: float, width: int, *, zero: float = 0.0) -> str:
-    """Grid lines and seconds since the load began; `zero` is where that is on the scale."""
-    shifted = LinearScale(x.low - zero, x.high - zero, x.begin, x.end)
+    """Grid lines and the time since the load began; `zero` is where that is on the scale."""
+    unit, size = _unit(x.high - x.low)
+    shifted = LinearScale((x.low - zero) / size, (x.high - zero) / size, x.begin, x.end)
     parts = []
     for value in shifted.ticks(10 if width >= 600 else 4):
         place = shifted(value)
         parts.append(svg.element("line", x1=place, x2=place, y1=top, y2=bottom, class_="grid"))
-        parts.append(svg.text(_seconds(value), x=place, y=bottom + 18, class_="label middle"))
+        parts.append(svg.text(f"{value:g} {unit}", x=place, y=bottom + 18, class_="label middle"))
     return svg.group(parts)
 
 
@@ -181,9 +185,6 @@ def _duration(value: float) -> str:
     return f"{value / 1000:g} s" if value >= 1000 else f"{value:g} ms"
 
 
-def _seconds(value: float) -> str:
-    """Seconds, or larger units once they are many: a sped-up clock makes days of minutes."""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if abs(value) >= 5 * size:
-            return f"{value / size:g} {unit}" if value % size == 0 else f"{value / size:.1f} {unit}"
-    return f"{value:g} s"
+def _unit(span: float) -> tuple[str, float]:
+    """The unit of a time axis of so many seconds: a sped-up clock makes days of minutes."""
+    return next(((unit, size) for unit, size in _UNITS if span >= 4 * size), ("s", 1.0))

@@ -17,30 +17,22 @@ from onnx_inference.local.twin import LocalTwin
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-class Rate(click.ParamType):
-    """Requests per second: `20rps`, `20/s` or `0.5`."""
-
-    name = "rate"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:rps|/s)?", str(value))
-        if not found or not 0 < float(found[1]) <= 1000:
-            self.fail(f"{value!r} is no rate. Give requests per second up to 1000, like 20rps.", param, ctx)
-        return float(found[1])
+def rate(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """Reads requests per second: `20rps`, `20/s` or `0.5`."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:rps|/s)?", value)
+    if not found or not 0 < float(found[1]) <= 1000:
+        raise click.BadParameter(f"{value!r} is no rate. Give requests per second up to 1000, like 20rps.")
+    return float(found[1])
 
 
-class Duration(click.ParamType):
-    """Seconds, minutes or hours: `60s`, `5m`, `1h`."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)", str(value))
-        if not found or float(found[1]) == 0:
-            self.fail(f"{value!r} is no time. Give seconds, minutes or hours, like 60s or 5m.", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
+def duration(_context: click.Context, _option: click.Parameter, value: str) -> float:
+    """Reads seconds, minutes or hours: `60s`, `5m`, `1h`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)", value)
+    if not found or float(found[1]) == 0:
+        raise click.BadParameter(f"{value!r} is no time. Give seconds, minutes or hours, like 60s or 5m.")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def run_load(twin: LocalTwin, report: Report, plan: LoadPlan, request: LoadRequest | None, path: Path | None) -> None:
@@ -80,5 +72,11 @@ def _conclude(report: Report, result: LoadResult) -> None:
         f"at most {summary.peak_environments} environments, {summary.peak_busy} busy at once.",
         style="bold",
     )
+    if summary.waited.count:
+        report.say(
+            f"{summary.waited.count} requests waited for an environment: this machine makes no more "
+            "(--max-environments). On Lambda each would have been a cold start, or a 429.",
+            style="yellow",
+        )
     if result.late:
         report.say(f"WARNING: {result.late} requests left late: this machine was too busy to send them.", "bold red")

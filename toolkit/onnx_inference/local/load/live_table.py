@@ -28,7 +28,9 @@ def live_table(
     """
     states = Counter(record.state for record in environments)
     provisioned = sum(r.initialization_type == PROVISIONED and r.ended_at is None for r in environments)
-    cold, warm = (Latencies.of(s for s in samples if s.cold is which) for which in (True, False))
+    cold = Latencies.of(sample for sample in samples if sample.cold)
+    warm = Latencies.of(sample for sample in samples if not sample.cold and not sample.waited)
+    waited = sum(sample.waited for sample in samples)
     failed = sum(not sample.succeeded for sample in samples)
     head = Text.assemble(
         (f"{len(samples)}/{planned} answered", "bold"),
@@ -37,6 +39,7 @@ def live_table(
         (f"cold {cold.count}: p50 {milliseconds(cold.p50)}, p99 {milliseconds(cold.p99)}", "yellow"),
         f"   warm {warm.count}: p50 {milliseconds(warm.p50)}, p99 {milliseconds(warm.p99)}   ",
         (f"throttled {throttles}, failed {failed}", "red" if throttles or failed else "dim"),
+        (f", waited for an environment {waited}", "yellow") if waited else "",
     )
     table = Table(box=None, pad_edge=False)
     for heading in ("Environment", "Version", "Type", "State", "Init", "Requests", "Pings", "Cold"):

@@ -21,6 +21,8 @@ _WORKERS = 256
 _TIMEOUT_SECONDS = 60.0
 #: A request that leaves later than this is the load's own fault, and counted.
 _LATE_SECONDS = 0.1
+#: A request that had to wait longer than this for an environment that exists waited because the twin makes no more.
+_WAITED_MS = 10.0
 
 
 class LoadError(RuntimeError):
@@ -69,6 +71,14 @@ class Sample:
     def cold(self) -> bool:
         """Whether it waited for an environment to be made or restored."""
         return self.invocation is not None and self.invocation.cold_start
+
+    @property
+    def waited(self) -> bool:
+        """Whether it waited for an environment to come free, because this machine allows no more of them.
+
+        Lambda would have made another one: there it would have been a cold start, or a 429.
+        """
+        return self.invocation is not None and not self.cold and self.invocation.queued_ms > _WAITED_MS
 
     @property
     def succeeded(self) -> bool:

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from onnx_inference.local.lambda_host.environment_records import PING, EnvironmentRecord
+from onnx_inference.local.lambda_host.environment_records import PING, SNAP_START, EnvironmentRecord
 from onnx_inference.local.load import svg
 from onnx_inference.local.load.charts import (
     LEGEND,
@@ -82,9 +82,15 @@ def _honesty(result: LoadResult) -> str:
             f" <b>{result.late} of {len(result.samples)} requests left more than 0.1 s late: this machine was too busy "
             "to send them in time, and their latency includes that.</b>"
         )
+    snapshots = ""
+    if any(record.initialization_type == SNAP_START for record in result.environments):
+        snapshots = (
+            " A restore here needs a process that was initialised ahead, and one is kept. A burst finds no more and "
+            "waits for others to be made, which Lambda does not: what a restore itself took is in the column Restore."
+        )
     return (
         "Measured on the local twin: when environments are made, kept and reused is what Lambda would do; how long "
-        f"each thing takes is this machine's time, not Lambda's.{late}"
+        f"each thing takes is this machine's time, not Lambda's.{snapshots}{late}"
     )
 
 
@@ -98,8 +104,13 @@ def _cards(summary: LoadSummary) -> Iterable[str]:
     )
     yield _card(milliseconds(summary.warm.p50), "warm, half within")
     yield _card(milliseconds(summary.warm.p99), "warm, 99 % within")
-    yield _card(milliseconds(summary.cold.p50), "cold, half within", "cold" if summary.cold.count else "")
-    yield _card(milliseconds(summary.cold.longest), "cold, longest", "cold" if summary.cold.count else "")
+    if summary.cold.count:
+        yield _card(
+            milliseconds(summary.cold.p50), f"cold, half within; longest {milliseconds(summary.cold.longest)}", "cold"
+        )
+    if summary.waited.count:
+        label = "waited for an environment here; on Lambda cold starts, or 429"
+        yield _card(str(summary.waited.count), label, "waited")
     yield _card(str(summary.peak_environments), f"environments at most, {summary.peak_busy} busy at once")
     if summary.provisioned:
         yield _card(str(summary.provisioned), f"provisioned; {summary.spillovers} requests spilled over", "good")
@@ -137,6 +148,7 @@ def _latency_legend() -> str:
     shapes = (
         (svg.element("circle", cx=7, cy=6, r=3, class_="warm-dot"), "warm"),
         (svg.element("path", d="M7 0l6 6l-6 6l-6 -6z", class_="cold-dot"), "met a cold start"),
+        (svg.element("circle", cx=7, cy=6, r=3, class_="waited-dot"), "waited for an environment to come free"),
         (svg.element("path", d="M3 2l8 8m0 -8l-8 8", class_="failed-dot"), "failed"),
     )
     return "".join(_legend_entry(shape, label) for shape, label in shapes)
@@ -162,7 +174,7 @@ def _percentiles(summary: LoadSummary) -> str:
 
     return _table(
         ["Requests", "Answered", "p50", "p90", "p99", "longest"],
-        [(row("warm", summary.warm), ""), (row("cold", summary.cold), "")],
+        [(row("warm", summary.warm), ""), (row("cold", summary.cold), ""), (row("waited", summary.waited), "")],
         texts=1,
     )
 
@@ -187,7 +199,7 @@ def _environments(environments: Sequence[EnvironmentRecord]) -> str:
         ]
         rows.append((cells, "is-cold" if record.cold_starts else ""))
     headings = ["Row", "Environment", "Type", "State", "Version", "Made at", "Init", "Restore"]
-    return _table([*headings, "Requests", "Pings", "Waited for"], rows, texts=4)
+    return _table([*headings, "Requests", "Pings", "Cold start"], rows, texts=4)
 
 
 def _samples_title(samples: Sequence[Sample]) -> str:

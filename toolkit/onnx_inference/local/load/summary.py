@@ -38,6 +38,7 @@ class LoadSummary:
         failures: How many were not, by status (0: no answer).
         rate: Answers per second of this machine.
         cold: Latency of requests that waited for an environment to be made or restored.
+        waited: Of requests that waited for an environment because this machine allows no more of them.
         warm: Of the others.
         spillovers: Requests beyond the provisioned concurrency.
         throttles: Refused invocations.
@@ -52,6 +53,7 @@ class LoadSummary:
     failures: dict[int, int]
     rate: float
     cold: Latencies
+    waited: Latencies
     warm: Latencies
     spillovers: int
     throttles: int
@@ -78,7 +80,8 @@ class LoadSummary:
             failures=failures,
             rate=answered / result.seconds if result.seconds else 0.0,
             cold=Latencies.of(sample for sample in result.samples if sample.cold),
-            warm=Latencies.of(sample for sample in result.samples if not sample.cold),
+            waited=Latencies.of(sample for sample in result.samples if sample.waited),
+            warm=Latencies.of(sample for sample in result.samples if not sample.cold and not sample.waited),
             spillovers=sum(invocation.spillover for invocation in invocations),
             throttles=len(result.throttles),
             peak_environments=_peak(lives),
