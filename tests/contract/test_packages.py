@@ -42,7 +42,8 @@ def test_packages_do_not_import_each_other(package: str) -> None:
 
 
 def test_constructs_import_cdk_and_the_standard_library_only() -> None:
-    allowed = {"aws_cdk", "constructs", "__future__", *sys.stdlib_module_names}
+    # jsii comes with aws_cdk: an interface of CDK is implemented by its decorator.
+    allowed = {"aws_cdk", "constructs", "jsii", "__future__", *sys.stdlib_module_names}
     found = imports(PACKAGES["cdk_onnx_inference"] / "cdk_onnx_inference")
     others = sorted({entry for entry in found if entry[1] not in allowed})
     testing = "constructs/cdk_onnx_inference/testing/"
@@ -71,6 +72,7 @@ def test_public_names() -> None:
     assert cdk_onnx_inference.__all__ == [
         "ApiAuth",
         "ApiType",
+        "ColdStart",
         "Cors",
         "InferenceApi",
         "InferenceFunction",
@@ -81,8 +83,14 @@ def test_public_names() -> None:
         "ModelSource",
         "Problem",
         "Processing",
+        "ProvisionedConcurrency",
+        "ProvisionedSchedule",
         "Removal",
         "Throttle",
+        "UtilizationStatistic",
+        "WarmHours",
+        "Warmer",
+        "WarmerTrigger",
     ]
     assert all(hasattr(cdk_onnx_inference, name) for name in cdk_onnx_inference.__all__)
 
@@ -93,6 +101,7 @@ def test_public_modules() -> None:
     assert sorted(name for name in modules if not name.startswith("_")) == [
         "api_auth",
         "api_type",
+        "cold_start",
         "cors",
         "errors",
         "inference_api",
@@ -102,6 +111,8 @@ def test_public_modules() -> None:
         "model_s3_files",
         "model_source",
         "processing",
+        "provisioned_concurrency",
         "removal",
         "throttle",
+        "warmer",
     ]

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from onnx_inference.extras import import_from_extra
+from onnx_inference.local.auto_delete_objects import empty_bucket
 from onnx_inference.local.cloud_records import CloudSchedule, RecordedResource
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
@@ -46,7 +47,9 @@ RECORDED_ONLY_TYPES = (
     "Custom::VpcRestrictDefaultSG",
 )
 
+_BUCKET = "AWS::S3::Bucket"
 _FUNCTION = "AWS::Lambda::Function"
+_AUTO_DELETE_OBJECTS = "Custom::S3AutoDeleteObjects"
 
 _SCHEDULE = "AWS::Scheduler::Schedule"
 _VERSION = "AWS::Lambda::Version"
@@ -97,9 +100,10 @@ class EmbeddedCloud:
         self._failure: BaseException | None = None
         self._saved_environment: dict[str, str | None] = {}
         self._originals: list[tuple[Any, str, Any]] = []
+        self._added_types: set[str] = set()
         self._recorded_only: set[str] = set()
         self._recorded: dict[str, RecordedResource] = {}
-        self._provisioners_replaced: dict[str, dict[str, Any]] = {}
+        self._original_handlers: dict[str, Any] = {}
         self._data_directory: Path | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -124,7 +128,12 @@ class EmbeddedCloud:
             self._replace(self._app, "_docker_socket_present", lambda: False)
             self._ecr = _ministack("services.ecr")
             self._replace(self._ecr, "_describe_images", self._describe_images(self._ecr._describe_images))
+            self._custom_resources = _ministack("services.cloudformation.custom_resource")
+            execute = self._lambda._execute_function_with_config_scope
+            self._replace(self._lambda, "_execute_function_with_config_scope", self._answer_for_failed(execute))
             self._record(RECORDED_ONLY_TYPES)
+            self._keep_tags_of_buckets()
+            self._empty_buckets()
             self._keep_file_systems()
             self._keep_schedules()
             self._take_over_snapshots()
@@ -185,6 +194,7 @@ class EmbeddedCloud:
             self._provisioners._RESOURCE_HANDLERS[name] = _recording_handler(
                 name, self._account, self._region, self._recorded
             )
+            self._added_types.add(name)
             self._recorded_only.add(name)
 
     def is_recorded_only(self, resource_type: str) -> bool:
@@ -193,12 +203,27 @@ class EmbeddedCloud:
 
     def _keep_file_systems(self) -> None:
         """Keep functions' FileSystemConfigs, which MiniStack's CloudFormation drops."""
-        original = self._provisioners._RESOURCE_HANDLERS[_FUNCTION]
 
         def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
             self._lambda._functions[physical_id]["config"]["FileSystemConfigs"] = properties.get(
                 "FileSystemConfigs", []
             )
+
+        self._after_each_change(_FUNCTION, keep)
+
+    def _keep_tags_of_buckets(self) -> None:
+        """Keep buckets' tags, which MiniStack's CloudFormation drops: one of them lets CDK empty the bucket."""
+        buckets = _ministack("services.s3")
+
+        def keep(name: str, properties: Mapping[str, Any]) -> None:
+            buckets._bucket_tags[name] = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
+
+        self._after_each_change(_BUCKET, keep)
+
+    def _after_each_change(self, resource_type: str, keep: Callable[[str, Mapping[str, Any]], None]) -> None:
+        """Call `keep` with the physical id and the properties of each resource that is made or updated."""
+        handlers = self._provisioners._RESOURCE_HANDLERS
+        original = handlers[resource_type]
 
         def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
             made = original["create"](logical_id, properties, stack_name)
@@ -212,12 +237,45 @@ class EmbeddedCloud:
             keep(updated[0], new)
             return updated
 
-        self._replace_provisioner(_FUNCTION, create=create, update=update)
+        handlers[resource_type] = {**original, "create": create, "update": update}
+        self._original_handlers[resource_type] = original
 
-    def _replace_provisioner(self, resource_type: str, **changed: Callable[..., Any]) -> None:
-        handlers = self._provisioners._RESOURCE_HANDLERS
-        self._provisioners_replaced[resource_type] = handlers[resource_type]
-        handlers[resource_type] = {**handlers[resource_type], **changed}
+    def _empty_buckets(self) -> None:
+        """Do what CDK's function for `auto_delete_objects` would, which cannot run here: see `empty_bucket`."""
+
+        # The bucket's name is the physical id: of another bucket it is another resource, and the old one is deleted.
+        def create(_logical_id: str, properties: Mapping[str, Any], _stack_name: str) -> tuple[str, dict[str, str]]:
+            return properties["BucketName"], {}
+
+        def update(_physical_id: str, _old: object, new: Mapping[str, Any], *_: object) -> tuple[str, dict[str, str]]:
+            return new["BucketName"], {}
+
+        def delete(_physical_id: str, properties: Mapping[str, Any]) -> None:
+            _, _, _, region, account, _ = properties["ServiceToken"].split(":", 5)
+            empty_bucket(self.client("s3", account=account, region=region), properties["BucketName"])
+
+        self._provisioners._RESOURCE_HANDLERS[_AUTO_DELETE_OBJECTS] = {
+            "create": create,
+            "update": update,
+            "delete": delete,
+        }
+        self._added_types.add(_AUTO_DELETE_OBJECTS)
+
+    def _answer_for_failed(self, execute: Callable[..., Any]) -> Callable[..., Any]:
+        """Running a function, and saying FAILED for one that was to answer CloudFormation and ended with an error.
+
+        MiniStack would wait for the answer, as AWS does: an hour, unless the resource has a `ServiceTimeout`.
+        """
+
+        def execute_and_answer(func: Mapping[str, Any], event: Any, *arguments: Any, **named: Any) -> Any:
+            result = execute(func, event, *arguments, **named)
+            url = event.get("ResponseURL") if isinstance(event, dict) else None
+            if isinstance(url, str) and isinstance(result, dict) and result.get("error"):
+                answer = {"Status": "FAILED", "Reason": f"The function ended without an answer: {result.get('body')}"}
+                self._custom_resources.deliver_response(url.rpartition("/")[2], answer)
+            return result
+
+        return execute_and_answer
 
     def access_point(self, arn: str) -> tuple[str, str]:
         """Where an access point of EFS or S3 Files leads: its file system's id, and its root directory there."""
@@ -237,24 +295,14 @@ class EmbeddedCloud:
         self._events = _ministack("services.eventbridge")
         self._replace(self._scheduler, "_tick_schedules", _do_nothing)
         self._replace(self._events, "_tick_scheduled_rules", _do_nothing)
-        original = self._provisioners._RESOURCE_HANDLERS[_SCHEDULE]
 
-        def keep(made: Any, properties: Mapping[str, Any]) -> Any:
-            kept = self._scheduler._schedules[f"{properties.get('GroupName', 'default')}/{made[0]}"]
+        def keep(name: str, properties: Mapping[str, Any]) -> None:
+            kept = self._scheduler._schedules[f"{properties.get('GroupName', 'default')}/{name}"]
             kept["ScheduleExpressionTimezone"] = properties.get("ScheduleExpressionTimezone", "UTC")
             kept["State"] = properties.get("State", "ENABLED")
             kept["StartDate"], kept["EndDate"] = properties.get("StartDate"), properties.get("EndDate")
-            return made
 
-        def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
-            return keep(original["create"](logical_id, properties, stack_name), properties)
-
-        def update(
-            physical_id: str, old: Mapping[str, Any], new: Mapping[str, Any], *arguments: Any, **named: Any
-        ) -> Any:
-            return keep(original["update"](physical_id, old, new, *arguments, **named), new)
-
-        self._replace_provisioner(_SCHEDULE, create=create, update=update)
+        self._after_each_change(_SCHEDULE, keep)
 
     def schedules(self) -> list[CloudSchedule]:
         """Every schedule, and every rule that has a schedule expression, of all accounts and regions."""
@@ -309,14 +357,7 @@ class EmbeddedCloud:
         self._replace(self._lambda, "_snapstart_provision_version_async", self._snapshot_version)
         # A function's init may call this cloud, which cannot answer while its event loop waits for the function.
         self._replace(stacks, "_runs_on_worker_thread", lambda kind: kind == _VERSION or runs_on_worker_thread(kind))
-        original = self._provisioners._RESOURCE_HANDLERS[_VERSION]["create"]
-
-        def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
-            made = original(logical_id, properties, stack_name)
-            self._await_snapshot(FunctionArn.parse(made[0]))
-            return made
-
-        self._replace_provisioner(_VERSION, create=create)
+        self._after_each_change(_VERSION, lambda arn, _properties: self._await_snapshot(FunctionArn.parse(arn)))
 
     def _snapshot_version(self, name: str, version: dict[str, Any]) -> None:
         """What MiniStack calls when a version with SnapStart was published."""
@@ -469,11 +510,12 @@ class EmbeddedCloud:
         for module, name, value in reversed(self._originals):
             setattr(module, name, value)
         self._originals.clear()
-        for resource_type, provisioner in self._provisioners_replaced.items():
-            self._provisioners._RESOURCE_HANDLERS[resource_type] = provisioner
-        self._provisioners_replaced.clear()
-        for name in self._recorded_only:
+        for name, handler in self._original_handlers.items():
+            self._provisioners._RESOURCE_HANDLERS[name] = handler
+        self._original_handlers.clear()
+        for name in self._added_types:
             self._provisioners._RESOURCE_HANDLERS.pop(name, None)
+        self._added_types.clear()
         self._recorded_only.clear()
         for name, saved in self._saved_environment.items():
             if saved is None:
