@@ -237,6 +237,12 @@ def deploy(cloud, name, resources, *, update=False):
     waiter.wait(StackName=name, WaiterConfig={"Delay": 1})
 
 
+def delete(cloud, name):
+    client = cloud.client("cloudformation")
+    client.delete_stack(StackName=name)
+    client.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+
+
 def test_schedules_are_read_with_everything_that_the_template_says(cloud):
     """MiniStack's CloudFormation drops time zone, start and end; the adapter does not."""
     arn = "arn:aws:lambda:us-east-1:000000000000:function:f:live"
@@ -275,7 +281,7 @@ def test_schedules_are_read_with_everything_that_the_template_says(cloud):
     deploy(cloud, "Scheduled", resources, update=True)
     record = next(e.record for e in cloud.schedules() if e.record["Name"] == "morning")
     assert (record["ScheduleExpressionTimezone"], record["StartDate"], record["State"]) == ("UTC", None, "ENABLED")
-    cloud.client("cloudformation").delete_stack(StackName="Scheduled")
+    delete(cloud, "Scheduled")
     assert cloud.schedules() == []
 
 
@@ -308,7 +314,7 @@ def test_recorded_resources_are_read_and_leave_when_they_are_deleted(cloud):
     deploy(cloud, "Scaled", {"Target": {"Type": kind, "Properties": {"MinCapacity": 1}}})
     (target,) = cloud.recorded(kind)
     assert (target.properties, target.account, target.region) == ({"MinCapacity": 1}, "000000000000", "us-east-1")
-    cloud.client("cloudformation").delete_stack(StackName="Scaled")
+    delete(cloud, "Scaled")
     assert cloud.recorded(kind) == []
 
 
