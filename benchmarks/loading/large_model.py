@@ -9,6 +9,7 @@ ort             the same handler with the model in onnxruntime's own format
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from benchmarks.contenders import http_event
@@ -48,7 +49,7 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
             memory[name].append(anonymous(answer) / weights)
             return answer.seconds * 1000
 
-    samples = interleaved({name: lambda name=name: cold_start(name) for name in arguments}, rounds)
+    samples = interleaved({name: partial(cold_start, name) for name in arguments}, rounds)
     figures = [
         Figure(f"cold start, {shape}, page cache dropped", "session", ratios(samples, PREPARED, SESSION), COLD),
         Figure(f"cold start, {shape}, page cache dropped", ".ort", ratios(samples, PREPARED, ORT)),
