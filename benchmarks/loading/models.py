@@ -159,10 +159,13 @@ def _prepare(graph: Path, into: Path) -> None:
     )
 
 
-def session(package: Path) -> dict[str, Any]:
-    """The session options that `prepare` chose."""
-    chosen: dict[str, Any] = json.loads((package / "manifest.json").read_text())["session"]
-    return chosen
+def chosen(package: Path) -> list[tuple[str, str]]:
+    """What `prepare` chose, by name: the graph's optimisation, and the session options."""
+    manifest = json.loads((package / "manifest.json").read_text())
+    return [
+        ("graph optimised offline", manifest["graph"]["optimization"]),
+        *((name, json.dumps(value)) for name, value in manifest["session"].items()),
+    ]
 
 
 def parts(package: Path, bucket: str) -> Iterator[dict[str, Any]]:

@@ -126,6 +126,7 @@ def test_who_waits_takes_over_from_who_is_killed(server: S3, tmp_path: Path) -> 
     while len(server.asked) <= 20:
         time.sleep(0.001)
     second = started(DOWNLOAD, server, str(tmp_path), text)
+    time.sleep(0.1)  # it waits by now
     first.send_signal(signal.SIGKILL)
     dead.set()
     assert [process.wait(30) for process in (first, second)] == [-signal.SIGKILL, 0]
