@@ -20,34 +20,9 @@ EXAMPLE_MODEL = Path(__file__).resolve().parent / "examples" / "digits" / "model
 try:
     app = App()
     if wants_large_model(app.node):
-        large = large_model_options(app.node, default_model=EXAMPLE_MODEL)
-        LargeModel(
-            app,
-            "LargeModel",
-            path=large.path,
-            name=large.name,
-            version=large.version,
-            source=large.source,
-            keep_versions=large.keep_versions,
-            removal=large.removal,
-            processing=large.processing,
-            memory_size=large.memory_size,
-            timeout=large.timeout,
-            api_type=large.api_type,
-            auth=large.auth,
-        )
+        LargeModel(app, "LargeModel", **large_model_options(app.node, default_model=EXAMPLE_MODEL))
     else:
-        options = realtime_options(app.node, default_model=EXAMPLE_MODEL)
-        Realtime(
-            app,
-            "Realtime",
-            model=options.model,
-            processing=options.processing,
-            memory_size=options.memory_size,
-            timeout=options.timeout,
-            api_type=options.api_type,
-            auth=options.auth,
-        )
+        Realtime(app, "Realtime", **realtime_options(app.node, default_model=EXAMPLE_MODEL))
     app.synth()
 except InvalidInferenceConfig as error:
     sys.exit(str(error))

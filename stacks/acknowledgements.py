@@ -49,6 +49,10 @@ API_KEY: Final = (
     "Whoever deploys has chosen API keys, which API Gateway checks but does not count as authorisation.",
 )
 
+PINGS_ARE_NOT_KEPT: Final = (
+    "Serverless::Serverless-EventBusDLQ",
+    "A ping that was not delivered is followed by the next one; one that was kept would warm nothing.",
+)
 NO_FLOW_LOG: Final = (
     "AwsSolutions::AwsSolutions-VPC7",
     "Nothing but S3 can be reached from the VPC, and nothing from outside can reach into it. Flow logs would cost more "
@@ -87,6 +91,8 @@ def acknowledge(
     """
     _accept(function.role, XRAY)
     _accept(function.function, SYNCHRONOUS)
+    if function.warmer is not None and function.warmer.rule is not None:
+        _accept(function.warmer.rule, PINGS_ARE_NOT_KEPT)
     if isinstance(api_type, RestApiType):
         _accept(api, HANDLER_VALIDATES, NO_FIREWALL, NO_EXECUTION_LOG, NOT_COGNITO)
         if api_type.account_log_role:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from aws_cdk import Duration
 from constructs import Node
 
-from cdk_onnx_inference import ApiAuth, ApiType, InvalidInferenceConfig, ModelSource, Problem, Processing, Removal
+from cdk_onnx_inference import (
+    ApiAuth,
+    ApiType,
+    ColdStart,
+    InvalidInferenceConfig,
+    ModelSource,
+    Problem,
+    Processing,
+    Removal,
+)
 from cdk_onnx_inference.api_auth import AnyApiAuth
 from cdk_onnx_inference.api_type import AnyApiType
 from cdk_onnx_inference.removal import AnyRemoval
 
+from . import cold_start
 from .large_model import Source
 
 KEYS = (
@@ -36,6 +46,7 @@ KEYS = (
     "source",
     "timeout",
     "version",
+    *cold_start.KEYS,
 )
 """What may follow `-c`.
 
@@ -46,6 +57,14 @@ KEYS = (
     requirements=FILE    what FILE.py imports; needs processing       default: none
     memory=MB            memory of the function                       default: 1769
     timeout=SECONDS      longest run of one request                   default: 29
+    cold_start=on-demand|warmer|provisioned|snap-start          see docs/cold-start.md   default: on-demand
+    provisioned_min=N    environments that are always there       default: 1
+    provisioned_max=N    most environments, by utilisation        default: as many as provisioned_min, fixed
+    provisioned_target=PERCENT  utilisation to keep, 10 to 90     default: 70
+    warmer_concurrency=N environments to keep                     default: 1
+    warmer_interval=MINUTES     between two pings                 default: 5
+    warmer_hours=8-18    hours with pings, Monday to Friday       default: always
+    warmer_time_zone=Europe/Berlin  whose hours                   default: UTC
     api=http|rest        kind of API                                  default: http
     account_log_role=yes|no     for api=rest: also set the account's role for API logs   default: no
     auth=iam|jwt|api-key|none   who may call                          default: iam
@@ -61,31 +80,34 @@ Only with `source` is there a stack LargeModel, and then there is no Realtime:
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceOptions:
-    """What `Realtime` and `LargeModel` have in common."""
-
-    processing: Processing | None
-    memory_size: int
-    timeout: Duration
-    api_type: AnyApiType
-    auth: AnyApiAuth
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RealtimeOptions(ServiceOptions):
-    """The arguments of `Realtime`, as read from context."""
-
-    model: ModelSource
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LargeModelOptions(ServiceOptions):
-    """The arguments of `LargeModel`, as read from context."""
+class ModelOptions(TypedDict):
+    """Which model, and under what name: arguments of `LargeModel`, and of `ModelSource.in_image`."""
 
     path: str
     name: str | None
     version: str
+
+
+class ServiceOptions(TypedDict):
+    """Arguments that every stack with an API has."""
+
+    processing: Processing | None
+    memory_size: int
+    timeout: Duration
+    cold_start: ColdStart
+    api_type: AnyApiType
+    auth: AnyApiAuth
+
+
+class RealtimeOptions(ServiceOptions):
+    """The arguments of `Realtime`."""
+
+    model: ModelSource
+
+
+class LargeModelOptions(ModelOptions, ServiceOptions):
+    """The arguments of `LargeModel`."""
+
     source: Source
     keep_versions: int
     removal: AnyRemoval
@@ -110,46 +132,54 @@ def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
         InvalidInferenceConfig: With all problems: `context-key` for a key that looks like a misspelt one, and
             `context-value` for a value that cannot be read.
     """
-    reader = _Reader(node)
-    reader.reject_misspelt_keys()
-    for key in ("keep_versions", "removal", "removal_reason"):
-        if (value := reader.text(key)) is not None:
-            reader.problem(key, value, "with source=efs or source=s3-files", "Give -c source=... as well.")
-    options = RealtimeOptions(
-        model=ModelSource.in_image(
-            reader.text("model") or default_model,
-            name=reader.text("name"),
-            version=reader.text("version") or "1",
-        ),
-        processing=_processing(reader),
-        memory_size=reader.whole_number("memory", 1769),
-        timeout=Duration.seconds(reader.whole_number("timeout", 29)),
-        api_type=_api_type(reader),
-        auth=_auth(reader),
-    )
-    reader.raise_problems()
-    return options
+    with _reading(node) as reader:
+        for key in ("keep_versions", "removal", "removal_reason"):
+            if (value := reader.text(key)) is not None:
+                reader.problem(key, value, "with source=efs or source=s3-files", "Give -c source=... as well.")
+        return RealtimeOptions(
+            model=ModelSource.in_image(**_model(reader, default_model)),
+            **_service(reader),
+        )
 
 
 def large_model_options(node: Node, *, default_model: Path) -> LargeModelOptions:
     """As `realtime_options`."""
+    with _reading(node) as reader:
+        return LargeModelOptions(
+            source=Source(reader.choice("source", [source.value for source in Source])),
+            keep_versions=reader.whole_number("keep_versions", 3),
+            removal=_removal(reader),
+            **_model(reader, default_model),
+            **_service(reader),
+        )
+
+
+@contextmanager
+def _reading(node: Node) -> Iterator[_Reader]:
+    """Raises what was wrong, all of it, at the end of the block."""
     reader = _Reader(node)
     reader.reject_misspelt_keys()
-    options = LargeModelOptions(
-        path=reader.text("model") or str(default_model),
+    yield reader
+    reader.raise_problems()
+
+
+def _model(reader: _Reader, default: Path) -> ModelOptions:
+    return ModelOptions(
+        path=reader.text("model") or str(default),
         name=reader.text("name"),
         version=reader.text("version") or "1",
-        source=Source(reader.choice("source", [source.value for source in Source])),
-        keep_versions=reader.whole_number("keep_versions", 3),
-        removal=_removal(reader),
+    )
+
+
+def _service(reader: _Reader) -> ServiceOptions:
+    return ServiceOptions(
         processing=_processing(reader),
         memory_size=reader.whole_number("memory", 1769),
         timeout=Duration.seconds(reader.whole_number("timeout", 29)),
+        cold_start=cold_start.read(reader),
         api_type=_api_type(reader),
         auth=_auth(reader),
     )
-    reader.raise_problems()
-    return options
 
 
 def _processing(reader: _Reader) -> Processing | None:

@@ -10,6 +10,7 @@ from aws_cdk import CfnOutput, Duration, Stack
 from constructs import Construct
 
 from cdk_onnx_inference import (
+    ColdStart,
     InferenceApi,
     InferenceFunction,
     ModelFileSystem,
@@ -49,6 +50,8 @@ class LargeModel(Stack):
         keep_versions: How many models stay on the file system. Default: 3.
         removal: What becomes of the storage with the stack. Default: it is retained.
         processing: The user's own pre- and post-processing. Default: none.
+        cold_start: What is done about cold starts; not SnapStart, unless `source` is S3 and the model small. Default:
+            nothing.
         memory_size: Of the function, in MB. Default: 1769.
         timeout: Of the function. Default: the 29 seconds that both kinds of API wait for.
         api_type: HTTP or REST API. Default: HTTP.
@@ -73,6 +76,7 @@ class LargeModel(Stack):
         keep_versions: int = 3,
         removal: AnyRemoval | None = None,
         processing: Processing | None = None,
+        cold_start: ColdStart | None = None,
         memory_size: int = 1769,
         timeout: Duration | None = None,
         api_type: AnyApiType | None = None,
@@ -99,6 +103,7 @@ class LargeModel(Stack):
             "Inference",
             model=model,
             processing=processing,
+            cold_start=cold_start,
             memory_size=memory_size,
             timeout=Duration.seconds(29) if timeout is None else timeout,
         )

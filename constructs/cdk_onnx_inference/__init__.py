@@ -8,6 +8,7 @@ Everything that is public is in `__all__`.
 
 from .api_auth import ApiAuth
 from .api_type import ApiType
+from .cold_start import ColdStart, WarmerTrigger, WarmHours
 from .cors import Cors
 from .errors import InvalidInferenceConfig, Problem
 from .inference_api import InferenceApi
@@ -17,12 +18,15 @@ from .model_part import ModelPart
 from .model_s3_files import ModelS3Files
 from .model_source import ModelSource
 from .processing import Processing
+from .provisioned_concurrency import ProvisionedConcurrency, ProvisionedSchedule, UtilizationStatistic
 from .removal import Removal
 from .throttle import Throttle
+from .warmer import Warmer
 
 __all__ = [
     "ApiAuth",
     "ApiType",
+    "ColdStart",
     "Cors",
     "InferenceApi",
     "InferenceFunction",
@@ -33,6 +37,12 @@ __all__ = [
     "ModelSource",
     "Problem",
     "Processing",
+    "ProvisionedConcurrency",
+    "ProvisionedSchedule",
     "Removal",
     "Throttle",
+    "UtilizationStatistic",
+    "WarmHours",
+    "Warmer",
+    "WarmerTrigger",
 ]

@@ -24,12 +24,14 @@ class BucketParts:
         parts: Its graph and weights, and the manifest if it was given.
         digest: `sha256:<hex>`, see `_model_manifest.digest_of`.
         anonymous_bytes: Memory that loading and one run were measured to take, or None.
+        load_ms: What loading was measured to take, or None.
     """
 
     name: str
     parts: tuple[ModelPart, ...]
     digest: str
     anonymous_bytes: int | None
+    load_ms: float | None
 
 
 def collect(path: str, source: FromBucket) -> tuple[BucketParts | None, list[Problem]]:
@@ -67,7 +69,7 @@ def collect(path: str, source: FromBucket) -> tuple[BucketParts | None, list[Pro
     if problems:
         return None, problems
     name = source.name or manifest.name or source.prefix.strip("/").rpartition("/")[2]
-    return BucketParts(name, parts, _model_manifest.digest_of(parts), manifest.anonymous_bytes), []
+    return BucketParts(name, parts, _model_manifest.digest_of(parts), manifest.anonymous_bytes, manifest.load_ms), []
 
 
 def _parts(path: str, source: FromBucket) -> tuple[Manifest, tuple[ModelPart, ...], list[Problem]]:

@@ -23,6 +23,9 @@ MANAGE_NETWORK_INTERFACES: Final = (
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
 """
 
+INVOKE: Final = ("lambda:InvokeFunction",)  # Write
+"""To ping an alias."""
+
 READ_OBJECTS: Final = ("s3:GetObject",)  # Read
 """To download the parts of a model."""
 

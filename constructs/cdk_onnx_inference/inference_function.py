@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Annotations, Duration, Names, RemovalPolicy, Size
+from aws_cdk import Annotations, Duration, Names, Size, Stack
+from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -14,8 +15,11 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from . import (
+    _cold_start,
+    _cold_start_validation,
     _environment,
     _image_context,
+    _init_phase,
     _model_objects,
     _permissions,
     _processing_files,
@@ -27,9 +31,11 @@ from ._model_mount import ModelPublication
 from ._model_objects import ModelObject
 from ._served_models import ServedModel
 from ._tokens import is_unresolved
+from .cold_start import ColdStart
 from .errors import InvalidInferenceConfig
 from .model_source import FromBucket, InImage, ModelSource, OnMount
 from .processing import Processing
+from .warmer import Warmer
 
 _WORTH_MOVING = 128 * 1024 * 1024
 """Bytes of weights in the graph file above which their loading costs some 0.1 s more at each cold start than it need.
@@ -38,6 +44,9 @@ Measured with onnxruntime 1.31.1, two cores and the file in the page cache: 400 
 and in 0.40 s out of a file beside it.
 """
 
+_ACCOUNT_CONCURRENCY = "cdk-onnx-inference:account-concurrency"
+"""CDK context: the account's quota of concurrent executions."""
+
 
 class InferenceFunction(Construct):
     """Serves an ONNX model, or several, under the Open Inference Protocol, from a container image on Lambda.
@@ -45,7 +54,8 @@ class InferenceFunction(Construct):
     It makes the function, a role of its own with no managed policies, a log group, a version for each change, and the
     alias `live`, which points to the newest version. Everything that invokes the function goes through the alias:
     `grant_invoke`, the metrics, and the library's other constructs. Versions are retained when a newer one takes
-    their place, so that `live` can be pointed back at once; a version of an image function costs nothing by itself.
+    their place, so that `live` can be pointed back at once; a version of an image function costs nothing by itself,
+    except with SnapStart.
 
     Nothing is built at synth: the Docker context is copied into the cloud assembly, and `cdk deploy` builds it.
 
@@ -57,6 +67,8 @@ class InferenceFunction(Construct):
             content publishes a new version.
         processing: The user's own pre- and post-processing, of each model. A change publishes a new version. Default:
             requests go to the model as they are.
+        cold_start: What is done about cold starts: one of the forms of `ColdStart`. A change of form publishes a new
+            version with or from SnapStart, and otherwise updates in place. Default: nothing, which costs nothing.
         memory_size: Memory in MB, a whole number of 128 to 10240. CPU grows with it: 1769 MB are one vCPU, and the
             handler sizes onnxruntime's threads by it. Models whose `manifest.json` says how much memory they were
             measured to take (`measurements.after.anonymous_mb`) must fit. A change publishes a new version. Default:
@@ -94,16 +106,23 @@ class InferenceFunction(Construct):
         role: The function's role; grant it what `processing` needs.
         log_group: Where the function's logs go.
         timeout: Longest run of one invocation.
+        cold_start: What is done about cold starts.
+        reserved_concurrent_executions: Environments that are reserved for the function, or None.
+        scalable_target: Of the alias's provisioned concurrency, where it is scaled; else None.
+        warmer: With `ColdStart.warmer()`; else None.
 
     Raises:
         InvalidInferenceConfig: With all problems: the codes that the factories of `ModelSource` and `Processing` name,
             and `model-missing`, `model-duplicate`, `model-mounts`, `memory-size-range`, `memory-too-small`,
             `timeout-range`, `ephemeral-storage-range`, `ephemeral-storage-too-small`, `reserved-concurrency-range`,
             `environment-reserved`, `environment-name`, `environment-too-large`, `metrics-namespace`, `vpc-missing`,
-            `vpc-of-file-system`, `image-file-collision`, `image-too-large`.
+            `vpc-of-file-system`, `image-file-collision`, `image-too-large`, `init-exceeds-timeout`, `cold-start-type`,
+            and those that the factories of `ColdStart` name. At synth, in CDK's own way, of what is added to the
+            attributes: `alias-weights`, `provisioned-excluded`, `tenant-isolation`, `event-source-unsupported`.
 
     Warns, in CDK's way:
-        `cdk-onnx-inference:weights-in-graph`, `cdk-onnx-inference:processing-not-parsed`.
+        `cdk-onnx-inference:weights-in-graph`, `cdk-onnx-inference:processing-not-parsed`,
+        `cdk-onnx-inference:init-phase`, `cdk-onnx-inference:account-concurrency`.
     """
 
     function: lambda_.DockerImageFunction
@@ -112,6 +131,10 @@ class InferenceFunction(Construct):
     role: iam.Role
     log_group: logs.ILogGroup
     timeout: Duration
+    cold_start: ColdStart
+    reserved_concurrent_executions: float | None
+    scalable_target: autoscaling.ScalableTarget | None
+    warmer: Warmer | None
 
     def __init__(
         self,
@@ -120,6 +143,7 @@ class InferenceFunction(Construct):
         *,
         model: ModelSource | Sequence[ModelSource],
         processing: Processing | None = None,
+        cold_start: ColdStart | None = None,
         memory_size: int = 1769,
         timeout: Duration | None = None,
         architecture: lambda_.Architecture | None = None,
@@ -135,6 +159,8 @@ class InferenceFunction(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.timeout = Duration.seconds(30) if timeout is None else timeout
+        self.cold_start = ColdStart.on_demand() if cold_start is None else cold_start
+        self.reserved_concurrent_executions = reserved_concurrent_executions
         architecture = lambda_.Architecture.X86_64 if architecture is None else architecture
 
         def at(argument: str) -> str:
@@ -158,6 +184,26 @@ class InferenceFunction(Construct):
         problems += _validation.reserved_concurrent_executions(
             at("reserved_concurrent_executions"), reserved_concurrent_executions
         )
+        account_concurrency = self.node.try_get_context(_ACCOUNT_CONCURRENCY)
+        problems += _cold_start_validation.check(
+            at("cold_start"),
+            self.cold_start,
+            timeout=self.timeout,
+            reserved=reserved_concurrent_executions,
+            on_file_system=mount is not None,
+            storage=storage,
+            region=Stack.of(self).region,
+            account_concurrency=account_concurrency,
+        )
+        if not problems:
+            problems += _init_phase.check(
+                at("model"),
+                self.cold_start,
+                models,
+                memory_size=memory_size,
+                timeout=self.timeout,
+                in_vpc=vpc is not None or mount is not None,
+            )
         problems += _validation.environment(at("environment"), environment or {})
         problems += _validation.metrics_namespace(at("metrics_namespace"), metrics_namespace)
         if mount is None:
@@ -224,7 +270,7 @@ class InferenceFunction(Construct):
                 f"Publish{_model_id(models, number)}",
                 mount=served.source.mount,
                 objects=objects[number],
-                digest=served.digest,
+                package_digest=served.package_digest,
                 directory=self._directory(models, number),
                 keep_versions=served.source.keep_versions,
                 architecture=architecture,
@@ -258,14 +304,22 @@ class InferenceFunction(Construct):
                 logging_format=lambda_.LoggingFormat.JSON,
                 tracing=lambda_.Tracing.ACTIVE,
                 description=description or _description(models),
-                current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+                snap_start=_cold_start.snap_start_of(self.cold_start),
+                current_version_options=_cold_start.version_options(self.cold_start),
             )
         if mount is not None:
             mount._configure(self.function)
         self.version = self.function.current_version
         self.version.node.add_dependency(*publications, *self._let_read(models, objects))
-        self.alias = lambda_.Alias(self, "Alias", alias_name="live", version=self.version)
+        self.alias = _cold_start.live_alias(self, self.version, self.cold_start)
+        self.scalable_target, self.warmer = _cold_start.keep_ready(self, self, takes_events=False)
         self._warn(models, processing_files)
+        slow = _init_phase.warning(self.cold_start, models, memory_size=memory_size, timeout=self.timeout)
+        if slow is not None:
+            Annotations.of(self).add_warning_v2(_warnings.INIT_PHASE, slow)
+        _cold_start_validation.warn_of_account(
+            self, self.cold_start, reserved_concurrent_executions, account_concurrency
+        )
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Lets `grantee` invoke the alias, and not the function's other versions."""
@@ -339,7 +393,7 @@ class InferenceFunction(Construct):
         parts = [part for number, found in objects.items() if models[number].is_downloaded for part in found]
         if not parts:
             return []
-        digest = hashlib.sha256("".join(model.digest for model in models if model.is_downloaded).encode())
+        digest = hashlib.sha256("".join(model.package_digest for model in models if model.is_downloaded).encode())
         return [
             iam.Policy(
                 self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import __version__, content_encoding, inference_request, inference_response
 from .errors import MethodNotAllowed, NotFound
@@ -32,12 +32,15 @@ _MOST_PARTS = 1 + max(len(template) for _, template in _TEMPLATES)
 LONGEST_PATH = 16 * 1024
 
 
-class Match(NamedTuple):
+class Match:
     """A request's route: what it asks for (the template's last fixed part) and of which model."""
 
-    action: str
-    model: str | None
-    version: str | None
+    __slots__ = ("action", "model", "version")
+
+    def __init__(self, action: str, model: str | None, version: str | None) -> None:
+        self.action = action
+        self.model = model
+        self.version = version
 
 
 @lru_cache(maxsize=64)  # a client asks for the same few paths again and again; bounded, because paths are its choice

@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 from aws_cdk import Stack, Validations
+from aws_cdk.aws_applicationautoscaling import Schedule
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 from cfnlint.api import ManualArgs, lint  # type: ignore[import-untyped]
 
-from cdk_onnx_inference import ApiAuth, ApiType, ModelSource
+from cdk_onnx_inference import (
+    ApiAuth,
+    ApiType,
+    ColdStart,
+    ModelSource,
+    ProvisionedConcurrency,
+    ProvisionedSchedule,
+    WarmerTrigger,
+    WarmHours,
+)
 from stacks.large_model import LargeModel, Source
 from stacks.realtime import Realtime
 from tests.support import models, synth
@@ -33,13 +43,22 @@ ACCOUNT_LOG_ROLE = {
         "Realtime/Api",
     )
 }
+BY_RULE = {("Serverless::Serverless-EventBusDLQ", "Realtime/Inference/Warmer/Rule")}
 UNAUTHORISED = {("AwsSolutions::AwsSolutions-APIG4", "Realtime/Api")}
 
+SCALED = ProvisionedConcurrency(
+    max_capacity=10,
+    schedules=[ProvisionedSchedule(name="day", schedule=Schedule.cron(hour="8", minute="0"), min_capacity=3)],
+)
 KINDS: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
     "http": ({}, ALWAYS),
     "http-none": ({"auth": ApiAuth.none(reason="a test")}, ALWAYS | UNAUTHORISED),
     "rest": ({"api_type": ApiType.rest_api()}, ALWAYS | REST),
     "rest-log-role": ({"api_type": ApiType.rest_api(account_log_role=True)}, ALWAYS | REST | ACCOUNT_LOG_ROLE),
+    "provisioned": ({"cold_start": ColdStart.provisioned(SCALED)}, ALWAYS),
+    "snap-start": ({"cold_start": ColdStart.snap_start()}, ALWAYS),
+    "warmer": ({"cold_start": ColdStart.warmer(concurrency=2, hours=WarmHours(start=8, end=18))}, ALWAYS),
+    "warmer-by-rule": ({"cold_start": ColdStart.warmer(concurrency=2, trigger=WarmerTrigger.RULE)}, ALWAYS | BY_RULE),
     "rest-api-key": ({"api_type": ApiType.rest_api(), "auth": ApiAuth.api_key()}, ALWAYS | REST | UNAUTHORISED),
 }
 LARGE_MODEL = {(finding, construct.replace("Realtime/", "LargeModel/")) for finding, construct in ALWAYS}

@@ -10,10 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import TimeZone
+from aws_cdk.aws_applicationautoscaling import Schedule
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from cdk_onnx_inference import ApiAuth, ApiType, ModelSource
+from cdk_onnx_inference import (
+    ApiAuth,
+    ApiType,
+    ColdStart,
+    ModelSource,
+    ProvisionedConcurrency,
+    ProvisionedSchedule,
+    WarmerTrigger,
+    WarmHours,
+)
 from stacks.large_model import LargeModel, Source
 from stacks.realtime import Realtime
 from tests.support import models, synth
@@ -42,6 +53,33 @@ def test_realtime_without_feature_flags(snapshot: SnapshotAssertion, tmp_path: P
 
 def test_realtime_rest_api_key(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
     assert realtime(tmp_path, api_type=ApiType.rest_api(), auth=ApiAuth.api_key()) == snapshot
+
+
+def test_realtime_warmer(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    hours = WarmHours(start=8, end=18, time_zone=TimeZone.of("Europe/Berlin"))
+    assert realtime(tmp_path, cold_start=ColdStart.warmer(concurrency=2, hours=hours)) == snapshot
+
+
+def test_realtime_warmer_by_rule(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    cold_start = ColdStart.warmer(concurrency=2, trigger=WarmerTrigger.RULE)
+    assert realtime(tmp_path, cold_start=cold_start) == snapshot
+
+
+def provisioned() -> ColdStart:
+    schedule = ProvisionedSchedule(name="day", schedule=Schedule.cron(hour="8", minute="0"), min_capacity=3)
+    return ColdStart.provisioned(ProvisionedConcurrency(min_capacity=2, max_capacity=10, schedules=[schedule]))
+
+
+def test_realtime_provisioned(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert realtime(tmp_path, cold_start=provisioned()) == snapshot
+
+
+def test_realtime_provisioned_without_feature_flags(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert realtime(tmp_path, flags={}, cold_start=provisioned()) == snapshot
+
+
+def test_realtime_snap_start(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert realtime(tmp_path, cold_start=ColdStart.snap_start()) == snapshot
 
 
 def large_model(tmp_path: Path, flags: Mapping[str, Any] = synth.RECOMMENDED_FLAGS, **options: Any) -> dict[str, Any]:
