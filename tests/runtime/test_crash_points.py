@@ -188,11 +188,11 @@ def test_a_publication(begin: str, server: S3, servant: Servant, tmp_path: Path)
     """On an empty mount; over a model that is damaged; and where the oldest of two has to go."""
     place, before = tmp_path / "mnt", tmp_path / "before"
     before.mkdir()
-    models = {digest_of(parts, manifest=False).removeprefix("sha256:"): parts for parts in map_of(server)}
+    models = {digest_of(parts, manifest=True).removeprefix("sha256:"): parts for parts in three_models(server)}
     *others, name = models
 
     def publication(name: str, mount: Path) -> Job:
-        properties = {"Digest": f"sha256:{name}", "MountPath": str(mount), "Keep": "2"}
+        properties = {"PackageDigest": f"sha256:{name}", "MountPath": str(mount), "Keep": "2"}
         return {"publish": {**properties, "Parts": json.dumps(document(models[name]))}}
 
     if begin == "damaged":
@@ -216,5 +216,5 @@ def test_a_publication(begin: str, server: S3, servant: Servant, tmp_path: Path)
     assert at_each_step(servant, publication(name, place), place, before, check) > 10
 
 
-def map_of(server: S3) -> list[tuple[Part, ...]]:
+def three_models(server: S3) -> list[tuple[Part, ...]]:
     return [model(server, seed) for seed in (11, 12, 13)]
