@@ -9,6 +9,7 @@ from onnx_inference.local.cdk_cli import CdkCliError
 from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud import CloudError
 from onnx_inference.local.cloud_assembly import AssemblyError
+from onnx_inference.local.code_deploy.rollout import HookRun, Rollout, TrafficStep
 from onnx_inference.local.deployment import DeployedStack, DeploymentError
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.lambda_host.environment_records import BusySpan, EnvironmentRecord, IdleSpan, Throttle
@@ -33,6 +34,7 @@ __all__ = [
     "DeploymentError",
     "Endpoint",
     "EnvironmentRecord",
+    "HookRun",
     "HostLimits",
     "IdleSpan",
     "IncompleteDeployment",
@@ -44,10 +46,12 @@ __all__ = [
     "LoadResult",
     "LoadSummary",
     "LocalTwin",
+    "Rollout",
     "Sample",
     "ScalingChange",
     "ScheduleFiring",
     "SynthesisError",
     "Throttle",
+    "TrafficStep",
     "write_report",
 ]

@@ -6,6 +6,7 @@ This is the only module that touches MiniStack's internals. MiniStack is pinned 
 
 import asyncio
 import contextvars
+import copy
 import importlib
 import json
 import logging
@@ -22,7 +23,7 @@ from typing import Any
 
 from onnx_inference.extras import import_from_extra
 from onnx_inference.local.auto_delete_objects import empty_bucket
-from onnx_inference.local.cloud_records import CloudSchedule, RecordedResource
+from onnx_inference.local.cloud_records import AliasMove, CloudSchedule, RecordedResource
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
@@ -53,6 +54,8 @@ _AUTO_DELETE_OBJECTS = "Custom::S3AutoDeleteObjects"
 
 _SCHEDULE = "AWS::Scheduler::Schedule"
 _VERSION = "AWS::Lambda::Version"
+_ALIAS = "AWS::Lambda::Alias"
+_ALARM = "AWS::CloudWatch::Alarm"
 #: How long a version's snapshot may take until a deployment gives up.
 _SNAPSHOT_SECONDS = 930.0
 
@@ -60,6 +63,8 @@ _SNAPSHOT_SECONDS = 930.0
 ImageInvoker = Callable[[str, bytes], InvocationResult]
 #: What makes the snapshot of a version: the function's ARN, and the version as Lambda's API describes it.
 SnapshotMaker = Callable[[FunctionArn, Mapping[str, Any]], None]
+#: What moves an alias that its template leaves to CodeDeploy; what it raises fails the update of the alias.
+AliasMover = Callable[[AliasMove], None]
 
 _running = threading.Lock()
 _port: int | None = None
@@ -80,6 +85,7 @@ class EmbeddedCloud:
         region: The default region.
         account: The default account.
         make_snapshot: Initialises a published version with SnapStart; what it raises fails the version.
+        move_alias: Moves an alias with CodeDeploy's update policy. Default: it moves at once.
     """
 
     def __init__(
@@ -89,9 +95,12 @@ class EmbeddedCloud:
         region: str = DEFAULT_REGION,
         account: str = DEFAULT_ACCOUNT,
         make_snapshot: SnapshotMaker | None = None,
+        move_alias: AliasMover | None = None,
     ) -> None:
         self._invoke_image = invoke_image
         self._make_snapshot = make_snapshot
+        self._move_alias = move_alias
+        self._deploying: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
         self._region = region
         self._account = account
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -137,6 +146,8 @@ class EmbeddedCloud:
             self._keep_file_systems()
             self._keep_schedules()
             self._take_over_snapshots()
+            self._keep_alarms()
+            self._take_over_aliases()
             self._serve()
         except BaseException:
             self._restore()
@@ -356,7 +367,9 @@ class EmbeddedCloud:
         runs_on_worker_thread = stacks._runs_on_worker_thread
         self._replace(self._lambda, "_snapstart_provision_version_async", self._snapshot_version)
         # A function's init may call this cloud, which cannot answer while its event loop waits for the function.
-        self._replace(stacks, "_runs_on_worker_thread", lambda kind: kind == _VERSION or runs_on_worker_thread(kind))
+        self._replace(
+            stacks, "_runs_on_worker_thread", lambda kind: kind in (_VERSION, _ALIAS) or runs_on_worker_thread(kind)
+        )
         self._after_each_change(_VERSION, lambda arn, _properties: self._await_snapshot(FunctionArn.parse(arn)))
 
     def _snapshot_version(self, name: str, version: dict[str, Any]) -> None:
@@ -385,6 +398,132 @@ class EmbeddedCloud:
                 return
             time.sleep(0.02)
         raise ValueError(f"{arn} did not become active: its snapshot was not made in {_SNAPSHOT_SECONDS:.0f} seconds")
+
+    # -- CodeDeploy ---------------------------------------------------------------------------------------------
+
+    def _take_over_aliases(self) -> None:
+        """Let an alias with CodeDeploy's update policy be moved by `move_alias`, while its resource is updated.
+
+        MiniStack hands no update policy to what updates a resource, and does not see what it refers to.
+        """
+        self._stacks = _ministack("services.cloudformation")._stacks
+        self._engine = _ministack("services.cloudformation.engine")
+        deploy, dependencies = (
+            _ministack("services.cloudformation.stacks")._deploy_stack_async,
+            self._engine._extract_deps,
+        )
+
+        async def deploy_and_remember(
+            name: str, stack_id: str, template: Any, values: Any, *more: Any, **named: Any
+        ) -> None:
+            self._deploying[stack_id] = (template, values)
+            try:
+                await deploy(name, stack_id, template, values, *more, **named)
+            finally:
+                self._deploying.pop(stack_id, None)
+
+        def with_policy(resource: Mapping[str, Any], names: set[str]) -> set[str]:
+            policy = resource.get("UpdatePolicy") or {}
+            referred = {name for name, _ in self._engine._intrinsic_references(policy) if name in names}
+            return {*dependencies(resource, names), *referred}
+
+        for module in ("handlers", "changesets"):
+            self._replace(_ministack(f"services.cloudformation.{module}"), "_deploy_stack_async", deploy_and_remember)
+        self._replace(self._engine, "_extract_deps", with_policy)
+        handlers = self._provisioners._RESOURCE_HANDLERS
+        original = handlers[_ALIAS]
+
+        def update(
+            physical_id: str, old: Mapping[str, Any], new: Mapping[str, Any], stack: str, logical_id: str | None = None
+        ) -> Any:
+            move = self._alias_move(physical_id, old, new, stack, logical_id)
+            if move is not None and self._move_alias is not None:
+                self._move_alias(move)
+            return original["update"](physical_id, old, new, stack, logical_id)
+
+        handlers[_ALIAS] = {**original, "update": update}
+        self._original_handlers[_ALIAS] = original
+
+    def _alias_move(
+        self, arn: str, old: Mapping[str, Any], new: Mapping[str, Any], stack_name: str, logical_id: str | None
+    ) -> AliasMove | None:
+        """What CodeDeploy is to do for this update of an alias; None when it is to do nothing."""
+        stack = self._stacks.get(stack_name)
+        deploying = None if stack is None else self._deploying.get(stack["StackId"])
+        # A rollback puts the old version back at once, as it should when something is wrong.
+        if stack is None or deploying is None or "ROLLBACK" in stack["StackStatus"]:
+            return None
+        if any(old.get(name) != new.get(name) for name in ("FunctionName", "Name")):
+            return None
+        if old.get("FunctionVersion") == new.get("FunctionVersion"):
+            return None
+        template, values = deploying
+        policy = template["Resources"].get(logical_id, {}).get("UpdatePolicy") or {}
+        policy = self._engine._resolve_refs(
+            copy.deepcopy(policy.get("CodeDeployLambdaAliasUpdate")),
+            stack["_resources"],
+            values,
+            self._engine._evaluate_conditions(template, values),
+            template.get("Mappings", {}),
+            stack_name,
+            stack["StackId"],
+        )
+        if not policy:
+            return None
+        function = FunctionArn.parse(arn)
+        return AliasMove(
+            account=function.account,
+            region=function.region,
+            function=function.name,
+            alias=str(function.qualifier),
+            from_version=str(old["FunctionVersion"]),
+            to_version=str(new["FunctionVersion"]),
+            deployment_group=str(policy["DeploymentGroupName"]),
+            before_hook=policy.get("BeforeAllowTrafficHook"),
+            after_hook=policy.get("AfterAllowTrafficHook"),
+        )
+
+    # -- CloudWatch ---------------------------------------------------------------------------------------------
+
+    def _keep_alarms(self) -> None:
+        """Keep what templates say of alarms; those of metric math, which MiniStack refuses, are only recorded."""
+        handlers = self._provisioners._RESOURCE_HANDLERS
+        original = handlers[_ALARM]
+
+        def arn_of(name: str) -> str:
+            return f"arn:aws:cloudwatch:{self._region}:{self._account}:alarm:{name}"
+
+        def keep(name: str, properties: Mapping[str, Any]) -> None:
+            self._recorded[arn_of(name)] = RecordedResource(_ALARM, name, self._account, self._region, properties)
+
+        def attributes(name: str) -> tuple[str, dict[str, str]]:
+            return name, {"Arn": arn_of(name)}
+
+        def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
+            if "Metrics" in properties:
+                made = attributes(properties.get("AlarmName") or f"{stack_name}-{logical_id}")
+            else:
+                made = original["create"](logical_id, properties, stack_name)
+            keep(made[0], properties)
+            return made
+
+        def update(
+            physical_id: str, old: Mapping[str, Any], new: Mapping[str, Any], stack: str, logical_id: str | None = None
+        ) -> Any:
+            if "Metrics" in new:
+                made = attributes(new.get("AlarmName") or physical_id)
+            else:
+                made = original["update"](physical_id, old, new, stack, logical_id)
+            keep(made[0], new)
+            return made
+
+        def delete(physical_id: str, properties: Mapping[str, Any]) -> None:
+            self._recorded.pop(arn_of(physical_id), None)
+            if "Metrics" not in properties:
+                original["delete"](physical_id, properties)
+
+        handlers[_ALARM] = {**original, "create": create, "update": update, "delete": delete}
+        self._original_handlers[_ALARM] = original
 
     # -- deployed functions -------------------------------------------------------------------------------------
 

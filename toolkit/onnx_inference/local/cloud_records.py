@@ -33,3 +33,30 @@ class CloudSchedule:
     record: Mapping[str, Any]
     targets: tuple[Mapping[str, Any], ...]
     is_rule: bool
+
+
+@dataclass(frozen=True)
+class AliasMove:
+    """An update of a function's alias to another version, which its template leaves to CodeDeploy.
+
+    Attributes:
+        account: Where it is.
+        region: Where it is.
+        function: The function's name.
+        alias: The alias's name.
+        from_version: Where it is.
+        to_version: Where it is to be.
+        deployment_group: The physical id of CodeDeploy's deployment group.
+        before_hook: The function to run before traffic; its name or ARN.
+        after_hook: The one to run after it.
+    """
+
+    account: str
+    region: str
+    function: str
+    alias: str
+    from_version: str
+    to_version: str
+    deployment_group: str
+    before_hook: str | None = None
+    after_hook: str | None = None

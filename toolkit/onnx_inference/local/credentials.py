@@ -10,11 +10,18 @@ class LocalCredentials:
     """Where the embedded cloud listens, and the credentials it knows.
 
     The access key is the account id: that is how the embedded cloud tells accounts apart.
+
+    Attributes:
+        endpoint_url: Where every service answers.
+        account: The account.
+        region: The region.
+        code_deploy_url: Where CodeDeploy answers, which the embedded cloud does not have. Default: nowhere.
     """
 
     endpoint_url: str
     account: str
     region: str
+    code_deploy_url: str | None = None
 
     @property
     def access_key_id(self) -> str:
@@ -26,6 +33,11 @@ class LocalCredentials:
         """The one secret of the embedded cloud; signatures at its endpoints are checked against it."""
         return SECRET_ACCESS_KEY
 
+    def endpoints(self) -> dict[str, str]:
+        """The variables that tell an AWS SDK where the services answer."""
+        elsewhere = {} if self.code_deploy_url is None else {"AWS_ENDPOINT_URL_CODEDEPLOY": self.code_deploy_url}
+        return {"AWS_ENDPOINT_URL": self.endpoint_url, **elsewhere}
+
     def environment(self) -> dict[str, str]:
         """The variables that point any AWS SDK or the CDK CLI at the embedded cloud."""
         return {
@@ -33,7 +45,7 @@ class LocalCredentials:
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_ENDPOINT_URL": self.endpoint_url,
+            **self.endpoints(),
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +37,14 @@ class QuickDeployment:
         cloud: The embedded cloud.
         account: The account of stacks that leave it open.
         region: The region of stacks that leave it open.
+        shifting: Whether traffic is on its way to a new version: an update waits for that as long as it takes.
     """
 
-    def __init__(self, cloud: EmbeddedCloud, account: str, region: str) -> None:
+    def __init__(
+        self, cloud: EmbeddedCloud, account: str, region: str, *, shifting: Callable[[], bool] = lambda: False
+    ) -> None:
         self._cloud = cloud
+        self._shifting = shifting
         self._account = account
         self._region = region
         self._stores: dict[tuple[str, str], AssetStore] = {}
@@ -150,6 +154,8 @@ class QuickDeployment:
             found = describe_stack(cloudformation, name)
             if found is None or not found["StackStatus"].endswith("_IN_PROGRESS"):
                 return found
+            if self._shifting():
+                deadline = time.monotonic() + _TIMEOUT_SECONDS
             time.sleep(_POLL_SECONDS)
         raise DeploymentError(f"{name}: not finished after {_TIMEOUT_SECONDS:.0f} seconds")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 _RECORDED = {
     "AWS::ApiGateway::Account": "API Gateway writes no access logs",
     "AWS::ApplicationAutoScaling::": "only provisioned concurrency is scaled: on schedules and by its utilisation",
-    "AWS::CloudWatch::": "alarms are not evaluated, dashboards not drawn",
-    "AWS::CodeDeploy::": "traffic is shifted at once",
+    "AWS::CloudWatch::": "alarms are looked at only while traffic is shifted; `--dashboard` draws dashboards",
+    "AWS::CodeDeploy::": "a stand-in runs the hooks and shifts traffic",
     "Custom::VpcRestrictDefaultSG": "no network is made",
     "AWS::EC2::": "no network is made: functions reach what this machine reaches",
     "AWS::EFS::FileSystemPolicy": "policies are not enforced",

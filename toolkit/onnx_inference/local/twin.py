@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,10 +16,16 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from onnx_inference.local.cdk_cli import CdkCli, CliRun
+from onnx_inference.local.cdk_cli import CdkCli, CdkCliError, CliRun
 from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION, EmbeddedCloud
 from onnx_inference.local.cloud_assembly import CloudAssembly, StackArtifact
+from onnx_inference.local.cloudwatch import published
+from onnx_inference.local.cloudwatch.alarms import AlarmsWatched
+from onnx_inference.local.cloudwatch.observations import Observations
+from onnx_inference.local.cloudwatch.published import ApiRequest
+from onnx_inference.local.code_deploy.rollout import Rollout
+from onnx_inference.local.code_deploy.stand_in import CodeDeployStandIn
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.deployment import DeployedStack, DeploymentError, QuickDeployment, stack_resources
 from onnx_inference.local.endpoint import Endpoint
@@ -44,6 +51,8 @@ from onnx_inference.local.template_coverage import RecordedOnly, recorded_only
 
 _FUNCTION = "AWS::Lambda::Function"
 _NESTED_STACK = "AWS::CloudFormation::Stack"
+_ALARM = "AWS::CloudWatch::Alarm"
+_KEPT_REQUESTS = 20_000
 
 
 class IncompleteDeployment(AssertionError):
@@ -124,7 +133,8 @@ class LocalTwin:
         self._assembly: CloudAssembly | None = None
         self._bootstrapped_by_cli = False
         self._lock = threading.RLock()
-        self._logs = FunctionLogs()
+        self._logs = FunctionLogs(self.clock)
+        self._requests: deque[ApiRequest] = deque(maxlen=_KEPT_REQUESTS)
         if on_log is not None:
             self._logs.listen(on_log)
         self._images = ImageAssets()
@@ -133,6 +143,7 @@ class LocalTwin:
             account=account,
             region=region,
             make_snapshot=lambda arn, config: self._host.snapshot(arn, config),
+            move_alias=lambda move: self._code_deploy.move(move),
         )
         self._started = False
         #: What the CDK CLI was run with and printed, in order; empty on the quick path.
@@ -154,9 +165,18 @@ class LocalTwin:
         if self._container_executable is not None:
             registry = urlsplit(self._cloud.endpoint_url).netloc
             self._container_engine = ContainerEngine(self._container_executable, registry)
+        self._code_deploy = CodeDeployStandIn(
+            self._cloud,
+            self.clock,
+            invoke=self._invoke_recorded,
+            logs=self._logs,
+            watch=lambda names: AlarmsWatched(names, self._alarms(), self.observations, self.clock.time),
+        )
         self._host = LambdaHost(
             lookup=self._cloud.function,
-            credentials=lambda account, region: self._cloud.credentials(account=account, region=region),
+            credentials=lambda account, region: replace(
+                self._cloud.credentials(account=account, region=region), code_deploy_url=self._code_deploy.url
+            ),
             images=self._images,
             logs=self._logs,
             run_zip=self._run_zip,
@@ -172,7 +192,7 @@ class LocalTwin:
             first_port=self._first_port,
             on_request=self._requested,
         )
-        self._quick = QuickDeployment(self._cloud, self._account, self._region)
+        self._quick = QuickDeployment(self._cloud, self._account, self._region, shifting=self._code_deploy.running)
         self._start_agenda()
         self._started = True
 
@@ -198,6 +218,7 @@ class LocalTwin:
         if not self._started:
             return
         self._started = False
+        self._code_deploy.close()
         self._agenda.close()
         self._gateway.close()
         self._host.close()
@@ -299,11 +320,16 @@ class LocalTwin:
                     self._images.requirements_path(asset)
             if self._container_engine is not None and not source.cdk_cli:
                 raise DeploymentError("Images are built by the CDK CLI: a container engine needs cdk_cli.")
-            if source.cdk_cli:
-                self._deploy_by_cli(source, assembly, stacks)
-            else:
-                for stack in stacks:
-                    self._quick.deploy(stack)
+            try:
+                if source.cdk_cli:
+                    self._deploy_by_cli(source, assembly, stacks)
+                else:
+                    for stack in stacks:
+                        self._quick.deploy(stack)
+            except (DeploymentError, CdkCliError):
+                # What was deployed before goes on; environments of a version that was rolled back do not.
+                self._host.retain(self._functions)
+                raise
             self._source, self._assembly = source, assembly
             self._stacks.update({stack.artifact_id: stack for stack in stacks})
             for stack in stacks:
@@ -523,6 +549,9 @@ class LocalTwin:
         raise LoadError("No model is known behind the API: give a request by --body and --path.")
 
     def _requested(self, record: RequestRecord) -> None:
+        if record.dimensions:
+            at = self.clock.time() - record.duration_ms / 1000 * self.clock.speed
+            self._requests.append(ApiRequest(record.dimensions, at, record.status, record.duration_ms))
         for listener in list(self._listeners):
             listener(record)
 
@@ -559,6 +588,30 @@ class LocalTwin:
     def refused_schedules(self) -> dict[str, str]:
         """The schedules and scaling actions that cannot fire, by name, with the reason."""
         return {**self._timetable.refused, **self._scaling.refused}
+
+    def rollouts(self) -> list[Rollout]:
+        """What the stand-in for CodeDeploy did, oldest first; also of a deployment that runs at the moment."""
+        return self._code_deploy.rollouts()
+
+    def observations(self, since: float = 0.0) -> Observations:
+        """The values of metrics as AWS would have published them to CloudWatch, from a time of the clock on.
+
+        Args:
+            since: Seconds since 1970. Default: all that is kept.
+        """
+        records = [record for record in self._host.records() if record.started_at.timestamp() >= since]
+        return Observations(
+            [
+                *published.of_invocations(records, self._host.environment_records(), self.clock.speed),
+                *published.of_throttles(t for t in self._host.throttles() if t.at.timestamp() >= since),
+                *published.of_utilization(sample for sample in self._host.utilization() if sample.at >= since),
+                *published.of_requests(request for request in list(self._requests) if request.at >= since),
+                *published.of_embedded(datum for datum in self._logs.metrics() if datum.at >= since),
+            ]
+        )
+
+    def _alarms(self) -> dict[str, Mapping[str, Any]]:
+        return {alarm.physical_id: alarm.properties for alarm in self._cloud.recorded(_ALARM)}
 
     def logs(self, function: str | None = None) -> list[LogLine]:
         """What the functions printed, oldest first; of one function when it is named."""

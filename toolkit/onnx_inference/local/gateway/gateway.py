@@ -1,5 +1,6 @@
 """Serves every API and function URL of the deployed stacks, each on a loopback port of its own."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -118,6 +119,7 @@ class Gateway:
             too_large=site.too_large,
             port=self._take_port(),
             on_request=self._on_request,
+            dimensions=functools.partial(_dimensions, site),
         )
         self._sites[api] = (site, server)
 
@@ -144,6 +146,17 @@ class Gateway:
 
 def _answer_of(site: _Site) -> Callable[[HttpRequest], HttpResponse]:
     return site.answer
+
+
+def _dimensions(site: _Site, path: str) -> tuple[tuple[str, str], ...]:
+    """The dimensions of the metrics that API Gateway publishes of a request, by its stage."""
+    if isinstance(site, FunctionUrl):
+        return ()
+    first = path.removeprefix("/").partition("/")[0]
+    if isinstance(site, HttpApi):
+        stage = first if first in site.definition.stages else DEFAULT_STAGE
+        return (("ApiId", site.definition.api_id), ("Stage", stage)) if stage in site.definition.stages else ()
+    return (("ApiName", site.definition.name), ("Stage", first)) if first in site.definition.stages else ()
 
 
 def _function_of_url(api: DeployedApi) -> FunctionArn:

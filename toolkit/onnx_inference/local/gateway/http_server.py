@@ -69,7 +69,10 @@ class HttpResponse:
 
 @dataclass(frozen=True)
 class RequestRecord:
-    """One answered request; `trace_id` is what the client sent as X-Amzn-Trace-Id."""
+    """One answered request; `trace_id` is what the client sent as X-Amzn-Trace-Id.
+
+    `dimensions` are those of its metrics: API and stage; empty where API Gateway publishes none.
+    """
 
     api: str
     method: str
@@ -79,6 +82,7 @@ class RequestRecord:
     received_at: datetime
     invocation: InvocationRecord | None
     trace_id: str | None = None
+    dimensions: tuple[tuple[str, str], ...] = ()
 
 
 class ApiServer:
@@ -90,6 +94,7 @@ class ApiServer:
         too_large: The answer to a body over the quota.
         port: The port; 0 takes a free one.
         on_request: Called with the record of each answered request.
+        dimensions: The dimensions of the metrics of a request to this path. Default: it has no metrics.
     """
 
     def __init__(
@@ -100,8 +105,10 @@ class ApiServer:
         too_large: HttpResponse,
         port: int = 0,
         on_request: Callable[[RequestRecord], None] | None = None,
+        dimensions: Callable[[str], tuple[tuple[str, str], ...]] = lambda _path: (),
     ) -> None:
         self.api = api
+        self.dimensions = dimensions
         self.answer = answer
         self.too_large = too_large
         self.on_request = on_request
@@ -160,6 +167,7 @@ class _Handler(LoopbackHandler):
                     received_at,
                     response.invocation,
                     self.headers.get("X-Amzn-Trace-Id"),
+                    self.site.dimensions(self.path.partition("?")[0]),
                 )
             )
 

@@ -322,7 +322,7 @@ class ExecutionEnvironment:
         """The function's own variables and those that Lambda sets."""
         configuration = self.configuration
         return {
-            "AWS_ENDPOINT_URL": self.credentials.endpoint_url,
+            **self.credentials.endpoints(),
             **configuration.environment,
             "AWS_LAMBDA_RUNTIME_API": runtime_api,
             "AWS_LAMBDA_FUNCTION_NAME": configuration.name,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from onnx_inference.local.clock import Clock
+
 _KEPT = 20_000
 
 
@@ -26,8 +28,9 @@ class LogLine:
 
 @dataclass(frozen=True)
 class MetricDatum:
-    """One value of one metric, from a line in CloudWatch's embedded metric format."""
+    """One value of one metric, from a line in CloudWatch's embedded metric format. `at` is the twin clock's time."""
 
+    at: float
     function_name: str
     request_id: str | None
     namespace: str
@@ -38,9 +41,14 @@ class MetricDatum:
 
 
 class FunctionLogs:
-    """The log sink of all functions; safe to use from every thread."""
+    """The log sink of all functions; safe to use from every thread.
 
-    def __init__(self) -> None:
+    Args:
+        clock: What the times of metrics are of. Default: this machine's time.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
         self._lines: deque[LogLine] = deque(maxlen=_KEPT)
         self._metrics: deque[MetricDatum] = deque(maxlen=_KEPT)
         self._listeners: list[Callable[[LogLine], None]] = []
@@ -53,7 +61,7 @@ class FunctionLogs:
 
     def write(self, name: str, version: str, log_stream: str, request_id: str | None, message: str) -> None:
         """Take one line of a function."""
-        metrics = list(_embedded_metrics(name, request_id, message))
+        metrics = list(_embedded_metrics(self._clock.time(), name, request_id, message))
         line = LogLine(datetime.now(UTC), name, version, log_stream, request_id, message, bool(metrics))
         with self._lock:
             self._lines.append(line)
@@ -75,7 +83,7 @@ class FunctionLogs:
         return [datum for datum in kept if name in (None, datum.name)]
 
 
-def _embedded_metrics(function_name: str, request_id: str | None, message: str) -> Iterator[MetricDatum]:
+def _embedded_metrics(at: float, function_name: str, request_id: str | None, message: str) -> Iterator[MetricDatum]:
     """The metrics of a line, when it is one JSON object with the metadata member `_aws`."""
     if not message.startswith("{") or '"_aws"' not in message:
         return
@@ -89,6 +97,7 @@ def _embedded_metrics(function_name: str, request_id: str | None, message: str) 
                 value = document[metric["Name"]]
                 values = tuple(float(v) for v in (value if isinstance(value, list) else [value]))
                 yield MetricDatum(
+                    at=at,
                     function_name=function_name,
                     request_id=request_id,
                     namespace=str(directive["Namespace"]),

@@ -468,10 +468,10 @@ class LambdaHost:
         if utilization is not None:
             self._utilization.append(UtilizationSample(str(arn), self._clock.time(), utilization))
 
-    def utilization(self, arn: FunctionArn, since: float) -> list[UtilizationSample]:
-        """The samples of an alias's or version's provisioned concurrency from a time on the twin's clock on."""
-        name = str(arn)
-        return [sample for sample in list(self._utilization) if sample.arn == name and sample.at >= since]
+    def utilization(self, arn: FunctionArn | None = None, since: float = 0.0) -> list[UtilizationSample]:
+        """The samples of provisioned concurrency from a time on the twin's clock on; of one alias or version."""
+        name = None if arn is None else str(arn)
+        return [sample for sample in list(self._utilization) if name in (None, sample.arn) and sample.at >= since]
 
     def retain(self, functions: Iterable[FunctionArn]) -> None:
         """Retire the environments of every version that is no longer deployed.

@@ -1,0 +1,48 @@
+"""Single values of metrics, as services publish them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What CloudWatch tells metrics apart by."""
+
+    namespace: str
+    name: str
+    dimensions: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, namespace: str, name: str, dimensions: Iterable[tuple[str, str]] = ()) -> "Metric":
+        """A metric of these dimensions, in any order."""
+        return cls(namespace, name, frozenset(dimensions))
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One value of one metric, at a time on the twin's clock."""
+
+    metric: Metric
+    at: float
+    value: float
+
+
+class Observations:
+    """The values of every metric, to be asked for by metric.
+
+    Args:
+        values: All of them.
+    """
+
+    def __init__(self, values: Iterable[Observation]) -> None:
+        self._values: dict[Metric, list[tuple[float, float]]] = {}
+        for observation in values:
+            self._values.setdefault(observation.metric, []).append((observation.at, observation.value))
+
+    def of(self, metric: Metric) -> list[tuple[float, float]]:
+        """The times and values of a metric; empty when it has none."""
+        return self._values.get(metric, [])
+
+    def metrics(self) -> Iterator[Metric]:
+        """The metrics that have values."""
+        yield from self._values
