@@ -10,6 +10,7 @@ from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud import CloudError
 from onnx_inference.local.cloud_assembly import AssemblyError
 from onnx_inference.local.code_deploy.rollout import HookRun, Rollout, TrafficStep
+from onnx_inference.local.dashboard.page import Dashboard, write_dashboards
 from onnx_inference.local.deployment import DeployedStack, DeploymentError
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.lambda_host.environment_records import BusySpan, EnvironmentRecord, IdleSpan, Throttle
@@ -30,6 +31,7 @@ __all__ = [
     "CdkCliError",
     "Clock",
     "CloudError",
+    "Dashboard",
     "DeployedStack",
     "DeploymentError",
     "Endpoint",
@@ -53,5 +55,6 @@ __all__ = [
     "SynthesisError",
     "Throttle",
     "TrafficStep",
+    "write_dashboards",
     "write_report",
 ]

@@ -23,7 +23,7 @@ from typing import Any
 
 from onnx_inference.extras import import_from_extra
 from onnx_inference.local.auto_delete_objects import empty_bucket
-from onnx_inference.local.cloud_records import AliasMove, CloudSchedule, RecordedResource
+from onnx_inference.local.cloud_records import AliasMove, CloudSchedule, QueueState, RecordedResource
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
@@ -482,6 +482,18 @@ class EmbeddedCloud:
             before_hook=policy.get("BeforeAllowTrafficHook"),
             after_hook=policy.get("AfterAllowTrafficHook"),
         )
+
+    # -- queues -------------------------------------------------------------------------------------------------
+
+    def queues(self) -> list[QueueState]:
+        """Every queue at this moment: read from memory, because its age is not in SQS's API."""
+        now, found = time.time(), []
+        for _, queue in _ministack("services.sqs")._queues.all_items():
+            messages = list(queue["messages"])
+            visible = sum(message["visible_at"] <= now for message in messages)
+            oldest = min((message["sent_at"] for message in messages), default=None)
+            found.append(QueueState(queue["name"], visible, None if oldest is None else max(0.0, now - oldest)))
+        return found
 
     # -- CloudWatch ---------------------------------------------------------------------------------------------
 

@@ -101,6 +101,12 @@ _FAILURES = (
     help="Write the load's report here, and the timeline of environments beside it.",
 )
 @click.option(
+    "--dashboard",
+    "dashboard_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the deployed dashboards here, with what the load made of them.",
+)
+@click.option(
     "--body",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="What to send. Default: what the model says that it takes, with zeros.",
@@ -123,6 +129,7 @@ def local(
     rate: float | None,
     seconds: float,
     report_path: Path | None,
+    dashboard_path: Path | None,
     body: Path | None,
     path: str | None,
     verbose: bool,
@@ -135,8 +142,8 @@ def local(
         raise click.UsageError("--app and --assembly exclude each other.")
     if container_engine is not None and not cdk_cli:
         raise click.UsageError("--container-engine needs --cdk-cli, which builds and pushes the images.")
-    if rate is None and (report_path is not None or body is not None or path is not None):
-        raise click.UsageError("--report, --body and --path belong to --load.")
+    if rate is None and any(option is not None for option in (report_path, dashboard_path, body, path)):
+        raise click.UsageError("--report, --dashboard, --body and --path belong to --load.")
     if body is not None and path is None:
         raise click.UsageError("--body needs --path: where it is to be sent.")
     report = Report(Console(highlight=False), verbose=verbose)
@@ -159,7 +166,7 @@ def local(
             twin.deploy(app=app, assembly=assembly, context=_pairs(context), stacks=stacks, cdk_cli=cdk_cli)
             _introduce(twin, report, no_auth=no_auth)
             if rate is not None:
-                run_load(twin, report, LoadPlan(rate, seconds), _request(body, path), report_path)
+                run_load(twin, report, LoadPlan(rate, seconds), _request(body, path), report_path, dashboard_path)
                 return
             report.say("Ready. Press Ctrl-C to stop.", style="bold green")
             with contextlib.suppress(KeyboardInterrupt):

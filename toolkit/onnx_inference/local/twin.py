@@ -24,9 +24,12 @@ from onnx_inference.local.cloudwatch import published
 from onnx_inference.local.cloudwatch.alarms import AlarmsWatched
 from onnx_inference.local.cloudwatch.observations import Observations
 from onnx_inference.local.cloudwatch.published import ApiRequest
+from onnx_inference.local.cloudwatch.queue_sampler import QueueSampler
 from onnx_inference.local.code_deploy.rollout import Rollout
 from onnx_inference.local.code_deploy.stand_in import CodeDeployStandIn
 from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.dashboard.page import Dashboard
+from onnx_inference.local.dashboard.widgets import read_widgets
 from onnx_inference.local.deployment import DeployedStack, DeploymentError, QuickDeployment, stack_resources
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.gateway.gateway import FUNCTION_URL, DeployedApi, Gateway, deployed_apis
@@ -52,6 +55,7 @@ from onnx_inference.local.template_coverage import RecordedOnly, recorded_only
 _FUNCTION = "AWS::Lambda::Function"
 _NESTED_STACK = "AWS::CloudFormation::Stack"
 _ALARM = "AWS::CloudWatch::Alarm"
+_DASHBOARD = "AWS::CloudWatch::Dashboard"
 _KEPT_REQUESTS = 20_000
 
 
@@ -194,6 +198,7 @@ class LocalTwin:
         )
         self._quick = QuickDeployment(self._cloud, self._account, self._region, shifting=self._code_deploy.running)
         self._start_agenda()
+        self._queue_sampler = QueueSampler(self._cloud, self.clock)
         self._started = True
 
     def _start_agenda(self) -> None:
@@ -219,6 +224,7 @@ class LocalTwin:
             return
         self._started = False
         self._code_deploy.close()
+        self._queue_sampler.close()
         self._agenda.close()
         self._gateway.close()
         self._host.close()
@@ -607,8 +613,22 @@ class LocalTwin:
                 *published.of_utilization(sample for sample in self._host.utilization() if sample.at >= since),
                 *published.of_requests(request for request in list(self._requests) if request.at >= since),
                 *published.of_embedded(datum for datum in self._logs.metrics() if datum.at >= since),
+                *published.of_queues(sample for sample in self._queue_sampler.samples() if sample.at >= since),
             ]
         )
+
+    def dashboards(self) -> list[Dashboard]:
+        """The dashboards of the deployed stacks."""
+        found = []
+        for stack in self._stacks.values():
+            account, region = self._quick.environment_of(stack)
+            client = self._cloud.client("cloudwatch", account=account, region=region)
+            for resource in self._all_resources(stack.stack_name, account, region):
+                if resource["ResourceType"] == _DASHBOARD:
+                    name = resource["PhysicalResourceId"]
+                    body = client.get_dashboard(DashboardName=name)["DashboardBody"]
+                    found.append(Dashboard(name, read_widgets(body)))
+        return found
 
     def _alarms(self) -> dict[str, Mapping[str, Any]]:
         return {alarm.physical_id: alarm.properties for alarm in self._cloud.recorded(_ALARM)}

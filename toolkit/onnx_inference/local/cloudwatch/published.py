@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 from onnx_inference.local.cloudwatch.observations import Metric, Observation
 from onnx_inference.local.lambda_host.environment_records import PROVISIONED, EnvironmentRecord, Throttle
@@ -104,10 +103,12 @@ def lambda_dimensions(record: InvocationRecord) -> list[frozenset[tuple[str, str
 
 
 def of_throttles(throttles: Iterable[Throttle]) -> Iterator[Observation]:
-    """Lambda's refusals, by function: of which alias they were is not recorded."""
+    """Lambda's refusals, by function and alias: no version was chosen for them."""
     for throttle in throttles:
-        metric = Metric.of(LAMBDA, "Throttles", [("FunctionName", throttle.function_name)])
-        yield Observation(metric, _seconds(throttle.at), 1.0)
+        name = throttle.function_name
+        resource = name if throttle.qualifier is None else f"{name}:{throttle.qualifier}"
+        for dimensions in ([("FunctionName", name)], [("FunctionName", name), ("Resource", resource)]):
+            yield Observation(Metric.of(LAMBDA, "Throttles", dimensions), throttle.at.timestamp(), 1.0)
 
 
 def of_utilization(samples: Iterable[UtilizationSample]) -> Iterator[Observation]:
@@ -156,7 +157,3 @@ def _running_at_once(spans: list[tuple[float, float]]) -> Iterator[tuple[float, 
         running += change
         if change > 0:
             yield at, running
-
-
-def _seconds(at: datetime) -> float:
-    return at.timestamp()

@@ -169,10 +169,14 @@ class EnvironmentLife:
 
 @dataclass(frozen=True)
 class Throttle:
-    """An invocation that was refused because the concurrency was used up."""
+    """An invocation that was refused because the concurrency was used up.
+
+    `qualifier` is the alias or version that it was for.
+    """
 
     function_name: str
     at: datetime
+    qualifier: str | None = None
 
 
 @dataclass
@@ -200,9 +204,9 @@ class EnvironmentLedger:
         self._lives.append(life)
         return life
 
-    def throttled(self, function_name: str) -> None:
-        """Note a refused invocation."""
-        self._throttles.append(Throttle(function_name, self.clock.now()))
+    def throttled(self, function_name: str, qualifier: str | None = None) -> None:
+        """Note a refused invocation, of this alias or version."""
+        self._throttles.append(Throttle(function_name, self.clock.now(), qualifier))
 
     def records(self, function_name: str | None = None) -> list[EnvironmentRecord]:
         """The lives so far, oldest first; of one function when it is named."""

@@ -268,7 +268,7 @@ class LambdaHost:
         key = (arn.account, arn.region, arn.name)
         with self._lock:
             if reserved is not None and self._in_flight[key] >= reserved:
-                self._ledger.throttled(arn.name)
+                self._ledger.throttled(arn.name, arn.qualifier)
                 raise TooManyRequests("Rate Exceeded.")
             self._in_flight[key] += 1
         try:

@@ -49,14 +49,14 @@ def latency_chart(result: LoadResult, width: int) -> str:
     x = window.scale(left, width - _RIGHT)
     samples = shown_samples(result.samples)
     y = LogScale.around([sample.latency_ms for sample in samples], height - _BOTTOM, 14)
-    parts = [_time_axis(x, 14, height - _BOTTOM, width)]
+    parts = [time_axis(x, 14, height - _BOTTOM, width)]
     for value in y.ticks():
         parts.append(svg.element("line", x1=left, x2=width - _RIGHT, y1=y(value), y2=y(value), class_="grid"))
         parts.append(svg.text(_duration(value), x=left - 8, y=y(value) + 4, class_="label end"))
     plain = [s for s in samples if not s.cold and s.succeeded]
     marked = [s for s in samples if s.cold or not s.succeeded]
     parts += [_dot(sample, x(window.offset(sample.at)), y(sample.latency_ms)) for sample in (*plain, *marked)]
-    return _picture(parts, width, height, "Latency of each request over time")
+    return picture(parts, width, height, "Latency of each request over time")
 
 
 def _dot(sample: Sample, x: float, y: float) -> str:
@@ -88,7 +88,7 @@ def timeline_chart(result: LoadResult, width: int) -> str:
     rows = every[:_MOST_ROWS]
     bottom = _TOP + _ROW_HEIGHT * max(1, len(rows))
     begin = x(window.offset(result.started_at))
-    parts = [_time_axis(x, _TOP - 6, bottom, width, zero=window.offset(result.started_at))]
+    parts = [time_axis(x, _TOP - 6, bottom, width, zero=window.offset(result.started_at))]
     for number, row in enumerate(rows):
         parts.append(_row(row, number, _TOP + number * _ROW_HEIGHT, left, wide=width >= 600))
     parts.append(svg.element("line", x1=begin, x2=begin, y1=10, y2=bottom, class_="begin"))
@@ -97,7 +97,7 @@ def timeline_chart(result: LoadResult, width: int) -> str:
     if len(every) > len(rows):
         parts.append(svg.text(f"and {len(every) - len(rows)} more", x=left, y=height + 6, class_="label"))
         height += 14
-    return _picture(parts, width, height, "Timeline of the execution environments")
+    return picture(parts, width, height, "Timeline of the execution environments")
 
 
 def _row(row: Row, number: int, y: float, left: float, *, wide: bool) -> str:
@@ -131,7 +131,7 @@ def _row(row: Row, number: int, y: float, left: float, *, wide: bool) -> str:
     return svg.group(parts)
 
 
-def _time_axis(x: LinearScale, top: float, bottom: float, width: int, *, zero: float = 0.0) -> str:
+def time_axis(x: LinearScale, top: float, bottom: float, width: int, *, zero: float = 0.0) -> str:
     """Grid lines and the time since the load began; `zero` is where that is on the scale."""
     unit, size = _unit(x.high - x.low)
     shifted = LinearScale((x.low - zero) / size, (x.high - zero) / size, x.begin, x.end)
@@ -143,7 +143,8 @@ def _time_axis(x: LinearScale, top: float, bottom: float, width: int, *, zero: f
     return svg.group(parts)
 
 
-def _picture(parts: Sequence[str], width: int, height: float, label: str) -> str:
+def picture(parts: Sequence[str], width: int, height: float, label: str) -> str:
+    """The element around the parts of a picture; the label is for those who do not see it."""
     return svg.element(
         "svg",
         "".join(parts),

@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 from rich.live import Live
 
+from onnx_inference.local.dashboard.page import write_dashboards
 from onnx_inference.local.load.live_table import live_table, milliseconds
-from onnx_inference.local.load.load_test import LoadPlan, LoadResult, LoadTest
+from onnx_inference.local.load.load_test import LoadError, LoadPlan, LoadResult, LoadTest
 from onnx_inference.local.load.report_page import write_report
 from onnx_inference.local.load.request_body import LoadRequest
 from onnx_inference.local.load.summary import LoadSummary
@@ -35,7 +36,14 @@ def duration(_context: click.Context, _option: click.Parameter, value: str) -> f
     return float(found[1]) * _UNITS[found[2]]
 
 
-def run_load(twin: LocalTwin, report: Report, plan: LoadPlan, request: LoadRequest | None, path: Path | None) -> None:
+def run_load(
+    twin: LocalTwin,
+    report: Report,
+    plan: LoadPlan,
+    request: LoadRequest | None,
+    path: Path | None,
+    dashboard: Path | None = None,
+) -> None:
     """Make the load, show it, and write its report.
 
     Args:
@@ -44,7 +52,14 @@ def run_load(twin: LocalTwin, report: Report, plan: LoadPlan, request: LoadReque
         plan: The load.
         request: What to send. Default: what the model takes.
         path: Of the report; None writes none.
+        dashboard: Where to draw the deployed dashboards; None draws none.
+
+    Raises:
+        LoadError: No dashboard is deployed that could be drawn, or as `LocalTwin.load`.
     """
+    dashboards = [] if dashboard is None else twin.dashboards()
+    if dashboard is not None and not dashboards:
+        raise LoadError("No dashboard is deployed: --dashboard draws those of InferenceMonitoring, or your own.")
     report.say(f"Sending {plan.rate:g} requests a second for {plan.seconds:g} s ...")
     report.quiet = True
     with Live(console=report.console, refresh_per_second=4, transient=True) as live:
@@ -62,6 +77,16 @@ def run_load(twin: LocalTwin, report: Report, plan: LoadPlan, request: LoadReque
     if path is not None:
         for written in write_report(result, path):
             report.say(f"Written: {written}")
+    if dashboard is not None:
+        write_dashboards(
+            dashboards,
+            twin.observations(result.started_at.timestamp()),
+            result.started_at,
+            twin.clock.now(),
+            dashboard,
+            speed=twin.clock.speed,
+        )
+        report.say(f"Written: {dashboard}")
 
 
 def _conclude(report: Report, result: LoadResult) -> None:

@@ -1,0 +1,1 @@
+"""A deployed CloudWatch dashboard, drawn with what the twin itself recorded."""
