@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import io
 import json
+import re
 import shutil
 import threading
 import urllib.error
@@ -13,8 +15,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from rich.console import Console
 
-from onnx_inference.local import Clock, DeploymentError, LocalTwin
+from onnx_inference.local import Clock, DeploymentError, LoadPlan, LocalTwin
+from onnx_inference.local.cloudwatch.query import evaluate
+from onnx_inference.local.cloudwatch.series import Window
+from onnx_inference.local.load.command import run_load
+from onnx_inference.local.report import Report
 from tests.e2e.packages import prepare
 
 HERE = Path(__file__).resolve().parent
@@ -163,3 +170,37 @@ def test_after_a_failure_the_next_good_version_is_rolled_out(twin, packages):
     assert rollout.result == "Succeeded"
     assert [step.percentage for step in rollout.steps] == [100]
     assert alias(twin)["FunctionVersion"] == rollout.to_version != rollout.from_version
+
+
+def test_the_dashboard_is_drawn_with_what_a_load_made_of_it(twin, tmp_path):
+    page, begin = tmp_path / "dashboard.html", twin.clock.time()
+    report = Report(Console(file=io.StringIO(), width=120))
+    run_load(twin, report, LoadPlan(20, 2), None, None, page)
+    written = page.read_text()
+    for title in ("Invocations", "Duration, ms", "Cold starts, % of invocations", "Latency, ms", "Requests"):
+        assert f"<h3>{title}</h3>" in written
+    # Every widget with metrics has values, but the one of loads may have none: no environment need have started.
+    graphs = re.findall(r'<h3>([^<]*)</h3>(?:<div class="wide"><svg|<ul class="empty"><li>No values)', written)
+    drawn = re.findall(r'<h3>([^<]*)</h3><div class="wide"><svg', written)
+    assert {"Invocations", "Duration, ms", "Requests", "Latency, ms", "digits: phases of an inference, ms"} <= set(
+        drawn
+    )
+    assert len(graphs) >= len(drawn) > 6
+    assert "the clock ran 60 times as fast" in written
+    assert "<script" not in written
+    # The numbers are those of the load: 40 requests, one for the model's metadata before.
+    (board,) = twin.dashboards()
+    observations, window = twin.observations(begin), Window(begin, 1, twin.clock.time() - begin + 1)
+
+    def total(title, label):
+        widget = next(widget for widget in board.widgets if getattr(widget, "title", "") == title)
+        line = next(line for line in widget.lines if line.label == label)
+        return evaluate(line.identifier, widget.queries, observations, window).points[0]
+
+    assert total("Invocations", "Invocations") == 41
+    assert total("Invocations", "Errors") == 0
+    assert total("Requests", "Requests") == 41
+    assert total("Answers of 4xx and 5xx", "5xx") == 0
+    assert 0 < total("Latency, ms", "Latency p50") <= total("Latency, ms", "Latency p99")
+    assert total("Environments running at once", "Concurrent executions") >= 1
+    assert total("digits: phases of an inference, ms", "Predict") > 0

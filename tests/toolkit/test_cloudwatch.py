@@ -150,11 +150,11 @@ def test_other_sources():
 
 
 class TestMetricMath:
-    SERIES = {"a": {0: 1.0, 2: 3.0}, "b": {0: 4.0, 1: 8.0, 2: 0.0}, "none": {}}
-
     def value(self, expression):
+        points = {"a": {0: 1.0, 2: 3.0}, "b": {0: 4.0, 1: 8.0, 2: 0.0}, "none": {}}
+
         def lookup(name):
-            return Series(WINDOW, self.SERIES[name])
+            return Series(WINDOW, points[name])
 
         return dict(metric_math.evaluate(expression, WINDOW, lookup).points)
 

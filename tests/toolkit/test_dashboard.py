@@ -108,15 +108,17 @@ def test_a_graph_has_its_numbers_or_the_reason_why_not(board, observations):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "theirs", "period"), [(20, 300, 1), (60, 300, 1), (61, 300, 2), (3600, 300, 60), (90_000, 300, 300), (3600, 30, 30)]
-)  # fmt: skip
+    ("seconds", "theirs", "period"),
+    [(20, 300, 1), (60, 300, 1), (61, 300, 2), (3600, 300, 60), (90_000, 300, 300), (3600, 30, 30)],
+)
 def test_periods_are_finer_than_the_dashboard_s(seconds, theirs, period):
     assert local_period(seconds, theirs) == period
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (0.00227, "0.00227"), (12.34, "12.3"), (1234, "1234"), (30_000, "30k"), (2.5e6, "2.5M")]
-)  # fmt: skip
+    ("value", "text"),
+    [(0, "0"), (0.00227, "0.00227"), (12.34, "12.3"), (1234, "1234"), (30_000, "30k"), (2.5e6, "2.5M")],
+)
 def test_numbers_for_people(value, text):
     assert number(value) == text
 
