@@ -52,7 +52,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):  # one vCPU, threads that write beside a run included
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     for name, model, shape in (
-        ("perceptron, 17 MB of weights", models.perceptron(), (models.WIDTH,)),
+        ("perceptron, 101 MB of weights", models.perceptron(), (models.WIDTH,)),
         ("convolutions on 96x96", models.convolutions(), (3, 96, 96)),
     ):
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # the lines of metrics
