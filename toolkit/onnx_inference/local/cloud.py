@@ -1,10 +1,12 @@
 """The embedded cloud: MiniStack in this process, on loopback.
 
-This is the only module that touches MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and
-`tests/toolkit/test_cloud.py` holds the internals named here to what this module expects of them.
+This module and its parts `cloud_queues`, `cloud_streams` and `cloud_state` are the only ones that touch MiniStack's
+internals. MiniStack is pinned exactly in pyproject.toml, and `tests/toolkit/test_cloud*.py` hold the internals named
+there to what these modules expect of them.
 """
 
 import asyncio
+import concurrent.futures
 import importlib
 import json
 import logging
@@ -17,9 +19,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from onnx_inference.extras import import_from_extra
+from onnx_inference.local import cloud_state
+from onnx_inference.local.cloud_queues import EmbeddedQueues
+from onnx_inference.local.cloud_streams import PROPERTIES, EmbeddedStreams
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
@@ -45,6 +50,8 @@ RECORDED_ONLY_TYPES = (
 )
 
 _FUNCTION = "AWS::Lambda::Function"
+_PIPE = "AWS::Pipes::Pipe"
+_Result = TypeVar("_Result")
 
 #: What runs an image function: the invoked ARN with its qualifier, and the event as JSON.
 ImageInvoker = Callable[[str, bytes], InvocationResult]
@@ -67,11 +74,18 @@ class EmbeddedCloud:
             (`lambda.invoke`, event source mappings, schedules).
         region: The default region.
         account: The default account.
+        state_directory: Where the state is kept between two runs. Default: it is forgotten.
     """
 
     def __init__(
-        self, invoke_image: ImageInvoker, *, region: str = DEFAULT_REGION, account: str = DEFAULT_ACCOUNT
+        self,
+        invoke_image: ImageInvoker,
+        *,
+        region: str = DEFAULT_REGION,
+        account: str = DEFAULT_ACCOUNT,
+        state_directory: Path | None = None,
     ) -> None:
+        self._state_directory = state_directory
         self._invoke_image = invoke_image
         self._region = region
         self._account = account
@@ -83,7 +97,7 @@ class EmbeddedCloud:
         self._originals: list[tuple[Any, str, Any]] = []
         self._recorded_only: set[str] = set()
         self._recorded: dict[str, Mapping[str, Any]] = {}
-        self._provisioner_of_functions: dict[str, Any] | None = None
+        self._provisioners_kept: dict[str, dict[str, Any]] = {}
         self._data_directory: Path | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -94,11 +108,13 @@ class EmbeddedCloud:
         Raises:
             MissingExtra: MiniStack is not installed.
             CloudError: Another cloud runs in this process, or it did not come up.
+            StateError: The kept state cannot be read.
         """
         if not _running.acquire(blocking=False):
             raise CloudError("An embedded cloud already runs in this process: only one at a time is possible.")
         try:
-            self._set_environment()
+            kept = None if self._state_directory is None else cloud_state.read(self._state_directory)
+            self._set_environment(None if kept is None else kept["port"])
             import_from_extra("ministack", "local")
             self._app = _ministack("app")
             self._lambda = _ministack("services.lambda_svc")
@@ -109,7 +125,11 @@ class EmbeddedCloud:
             self._ecr = _ministack("services.ecr")
             self._replace(self._ecr, "_describe_images", self._describe_images(self._ecr._describe_images))
             self._record(RECORDED_ONLY_TYPES)
-            self._keep_file_systems()
+            self._keep_what_is_dropped()
+            self._carry_events_ourselves()
+            self._s3 = _ministack("services.s3")
+            if kept is not None:
+                cloud_state.restore(kept, self._app, self._s3)
             self._serve()
         except BaseException:
             self._restore()
@@ -117,7 +137,7 @@ class EmbeddedCloud:
             raise
 
     def stop(self) -> None:
-        """Stop the cloud and forget everything it held."""
+        """Stop the cloud. What it held is kept in the state directory, or forgotten when there is none."""
         if self._thread is None:
             return
         assert self._loop is not None
@@ -125,6 +145,9 @@ class EmbeddedCloud:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(timeout=15)
         self._thread = None
+        if self._state_directory is not None:
+            assert _port is not None
+            cloud_state.save(self._state_directory, self._app, self._s3, _port)
         self._app._reset_all_state()
         self._restore()
         _running.release()
@@ -173,15 +196,21 @@ class EmbeddedCloud:
         """Whether resources of this type are recorded and nothing else."""
         return resource_type in self._recorded_only
 
-    def _keep_file_systems(self) -> None:
-        """Keep functions' FileSystemConfigs, which MiniStack's CloudFormation drops."""
-        handlers = self._provisioners._RESOURCE_HANDLERS
-        original = handlers[_FUNCTION]
+    def _keep_what_is_dropped(self) -> None:
+        """Keep functions' FileSystemConfigs and reserved concurrency, which MiniStack's CloudFormation drops."""
 
         def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
-            self._lambda._functions[physical_id]["config"]["FileSystemConfigs"] = properties.get(
-                "FileSystemConfigs", []
-            )
+            function = self._lambda._functions[physical_id]
+            function["config"]["FileSystemConfigs"] = properties.get("FileSystemConfigs", [])
+            reserved = properties.get("ReservedConcurrentExecutions")
+            function["concurrency"] = None if reserved is None else int(reserved)
+
+        self._after_provisioning(_FUNCTION, keep)
+
+    def _after_provisioning(self, resource_type: str, keep: Callable[[str, Mapping[str, Any]], None]) -> None:
+        """Call `keep` with the physical id and the properties of each resource that is created or updated."""
+        handlers = self._provisioners._RESOURCE_HANDLERS
+        original = handlers[resource_type]
 
         def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
             made = original["create"](logical_id, properties, stack_name)
@@ -195,8 +224,63 @@ class EmbeddedCloud:
             keep(updated[0], new)
             return updated
 
-        handlers[_FUNCTION] = {**original, "create": create, "update": update}
-        self._provisioner_of_functions = original
+        handlers[resource_type] = {**original, "create": create, "update": update}
+        self._provisioners_kept[resource_type] = original
+
+    # -- event sources ------------------------------------------------------------------------------------------
+
+    def _carry_events_ourselves(self) -> None:
+        """Switch off MiniStack's pollers of queues and pipes: the twin has its own.
+
+        MiniStack's invoke by the version instead of the alias, know no batching window, and its pipes no filters.
+        """
+        self._pipes = _ministack("services.pipes")
+        self._sqs = _ministack("services.sqs")
+        self._dynamodb = _ministack("services.dynamodb")
+        self._responses = _ministack("core.responses")
+        self._replace(self._lambda, "_poll_sqs", lambda: False)
+        self._replace(self._pipes, "_poll_once", lambda: None)
+
+        def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
+            self._pipes._pipes[physical_id][PROPERTIES] = dict(properties)
+
+        self._after_provisioning(_PIPE, keep)
+
+    def run(self, action: Callable[[], _Result], *, account: str, region: str) -> _Result:
+        """Run something on the cloud's event loop, beside its API handlers, in one account and region.
+
+        Raises:
+            CloudError: The cloud is stopping.
+        """
+
+        async def scoped() -> _Result:
+            self._responses._request_account_id.set(account)
+            self._responses._request_region.set(region)
+            return action()
+
+        if self._loop is None or self._loop.is_closed():
+            raise CloudError("The embedded cloud does not run.")
+        coroutine = scoped()
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=60)
+        except (RuntimeError, concurrent.futures.CancelledError, TimeoutError) as error:
+            coroutine.close()
+            raise CloudError(f"The embedded cloud is stopping: {error}") from error
+
+    @property
+    def queues(self) -> EmbeddedQueues:
+        """The queues, in memory."""
+        return EmbeddedQueues(self, self._sqs)
+
+    @property
+    def streams(self) -> EmbeddedStreams:
+        """The tables' streams and the pipes, in memory."""
+        return EmbeddedStreams(self, self._dynamodb, self._pipes)
+
+    def event_source_mappings(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Every event source mapping there is: its account, region and record, as Lambda's API gives it."""
+        mappings = self._lambda._esms.all_items()
+        return [(account, region, dict(record)) for (account, region, _), record in mappings]
 
     def access_point(self, arn: str) -> tuple[str, str]:
         """Where an access point of EFS or S3 Files leads: its file system's id, and its root directory there."""
@@ -287,10 +371,14 @@ class EmbeddedCloud:
 
     # -- what MiniStack reads from the process's environment ------------------------------------------------------
 
-    def _set_environment(self) -> None:
+    def _set_environment(self, port: int | None) -> None:
         global _port
         # MiniStack computes its URLs from the port when it is imported: a process keeps one port.
-        _port = _port or _free_port()
+        if port is not None and _port not in (None, port):
+            raise CloudError(f"The kept state has URLs with the port {port}; this process runs clouds on {_port}.")
+        if _port is None and port is not None and not _is_free(port):
+            raise CloudError(f"The kept state has URLs with the port {port}, on which something else listens.")
+        _port = _port or port or _free_port()
         self._data_directory = Path(tempfile.mkdtemp(prefix="onnx-inference-cloud-"))
         values = {
             "BIND_HOST": "127.0.0.1",
@@ -332,9 +420,9 @@ class EmbeddedCloud:
         for module, name, value in reversed(self._originals):
             setattr(module, name, value)
         self._originals.clear()
-        if self._provisioner_of_functions is not None:
-            self._provisioners._RESOURCE_HANDLERS[_FUNCTION] = self._provisioner_of_functions
-            self._provisioner_of_functions = None
+        for resource_type, handlers in self._provisioners_kept.items():
+            self._provisioners._RESOURCE_HANDLERS[resource_type] = handlers
+        self._provisioners_kept.clear()
         for name in self._recorded_only:
             self._provisioners._RESOURCE_HANDLERS.pop(name, None)
         self._recorded_only.clear()
@@ -390,6 +478,16 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _wait_for_port(port: int | None) -> None:

@@ -19,6 +19,7 @@ from onnx_inference.local.cloud_assembly import CloudAssembly, StackArtifact
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.deployment import DeployedStack, DeploymentError, QuickDeployment, stack_resources
 from onnx_inference.local.endpoint import Endpoint
+from onnx_inference.local.event_sources.event_sources import EventSource, EventSources
 from onnx_inference.local.gateway.gateway import DeployedApi, Gateway, deployed_apis
 from onnx_inference.local.gateway.http_server import RequestRecord
 from onnx_inference.local.lambda_host.container_engine import ContainerEngine
@@ -73,6 +74,9 @@ class LocalTwin:
         container_engine: `podman` or `docker`, to really build images, push them to the embedded cloud and run them in
             containers; only with `cdk_cli`. Default: none is needed, the staged directories run in processes.
         limits: What the Lambda host allows itself on this machine.
+        state_directory: Where the cloud's state is kept when the twin stops: stacks, tables, objects, queues with what
+            is on them. A twin that starts with it goes on from there once the same app is deployed again, which changes
+            nothing that did not change. Default: a twin begins empty and leaves nothing behind.
         on_request: Called with the record of each answered request.
         on_invocation: Called with the record of each invocation that no request made.
         on_log: Called with each line a function prints.
@@ -87,6 +91,7 @@ class LocalTwin:
         enforce_auth: bool = True,
         container_engine: str | None = None,
         limits: HostLimits | None = None,
+        state_directory: Path | str | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
         on_invocation: Callable[[InvocationRecord], None] | None = None,
         on_log: Callable[[LogLine], None] | None = None,
@@ -97,7 +102,7 @@ class LocalTwin:
         self._enforce_auth = enforce_auth
         self._container_executable = container_engine
         self._container_engine: ContainerEngine | None = None
-        self._limits = limits
+        self._limits = limits or HostLimits()
         self._on_request = on_request
         self._on_invocation = on_invocation
         self._source: DeploymentSource | None = None
@@ -109,7 +114,12 @@ class LocalTwin:
         if on_log is not None:
             self._logs.listen(on_log)
         self._images = ImageAssets()
-        self._cloud = EmbeddedCloud(self._invoke_for_cloud, account=account, region=region)
+        self._cloud = EmbeddedCloud(
+            self._invoke_for_cloud,
+            account=account,
+            region=region,
+            state_directory=None if state_directory is None else Path(state_directory),
+        )
         self._started = False
         #: What the CDK CLI was run with and printed, in order; empty on the quick path.
         self.cli_runs: list[CliRun] = []
@@ -123,6 +133,7 @@ class LocalTwin:
             MissingExtra: The extra `local` is not installed.
             NotServed: Functions cannot be run on this machine.
             CloudError: The embedded cloud did not start.
+            StateError: The kept state cannot be read.
         """
         require_runtime_client()
         self._cloud.start()
@@ -147,16 +158,24 @@ class LocalTwin:
             first_port=self._first_port,
             on_request=self._on_request,
         )
+        self._event_sources = EventSources(
+            self._cloud, self._invoke_for_cloud, most_pollers=self._limits.environments_per_version
+        )
         self._quick = QuickDeployment(self._cloud, self._account, self._region)
         self._started = True
 
     def stop(self) -> None:
-        """Stop everything: no process, port or file stays behind."""
+        """Stop everything: no process or port stays behind, and no file but the kept state.
+
+        Messages that were with a function become visible again after their visibility timeout, as on AWS.
+        """
         if not self._started:
             return
         self._started = False
         self._gateway.close()
+        self._event_sources.stop_taking()
         self._host.close()
+        self._event_sources.join()
         self._cloud.stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -309,6 +328,7 @@ class LocalTwin:
         self._gateway.refresh(apis)
         self._host.retain(functions)
         self._host.provision(functions)
+        self._event_sources.refresh()
 
     def _all_resources(self, stack_name: str, account: str, region: str) -> list[dict[str, Any]]:
         """The resources of a stack and of those nested in it."""
@@ -399,6 +419,10 @@ class LocalTwin:
     def metrics(self, name: str | None = None) -> list[MetricDatum]:
         """The embedded metrics the functions printed, oldest first; of one metric when it is named."""
         return self._logs.metrics(name)
+
+    def event_sources(self) -> list[EventSource]:
+        """The event source mappings of queues and the pipes there are, with what they did so far."""
+        return self._event_sources.sources()
 
     def processes(self) -> list[int]:
         """The process ids of the execution environments there are at the moment."""
