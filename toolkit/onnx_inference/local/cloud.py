@@ -130,6 +130,7 @@ class EmbeddedCloud:
             self._s3 = _ministack("services.s3")
             if kept is not None:
                 cloud_state.restore(kept, self._app, self._s3)
+                self._recorded.update(kept["recorded"])
             self._serve()
         except BaseException:
             self._restore()
@@ -147,7 +148,7 @@ class EmbeddedCloud:
         self._thread = None
         if self._state_directory is not None:
             assert _port is not None
-            cloud_state.save(self._state_directory, self._app, self._s3, _port)
+            cloud_state.save(self._state_directory, self._app, self._s3, port=_port, recorded=self._recorded)
         self._app._reset_all_state()
         self._restore()
         _running.release()

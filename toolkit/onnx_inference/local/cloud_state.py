@@ -4,18 +4,18 @@ MiniStack's own persistence writes JSON, in which sets are an error and the bodi
 states of its services are kept whole. The file is read by the version that wrote it, and by no other.
 """
 
-import contextlib
 import io
 import pickle
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 _FILE = "cloud.state"
+_SCOPED = ("AccountScopedDict", "AccountRegionScopedDict")
 #: What a state may consist of besides the built-in types: nothing that could run code when it is read.
 _KNOWN = {
-    ("ministack.core.responses", "AccountRegionScopedDict"),
-    ("ministack.core.responses", "AccountScopedDict"),
+    *(("ministack.core.responses", name) for name in _SCOPED),
     ("collections", "OrderedDict"),
     ("collections", "defaultdict"),
     ("collections", "deque"),
@@ -39,17 +39,24 @@ class _Reader(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def save(directory: Path, app: Any, s3: Any, port: int) -> None:
+def save(directory: Path, app: Any, s3: Any, *, port: int, recorded: Mapping[str, Any]) -> None:
     """Write the state of every service.
 
     Args:
         directory: Where to; made when it is missing.
         app: MiniStack's application module.
-        s3: MiniStack's module of S3, whose own state lacks the objects.
+        s3: MiniStack's module of S3, whose own state lacks the objects and their versions.
         port: The cloud's port, which the URLs in the state contain.
+        recorded: The properties of the resources that are recorded only, by ARN.
     """
     states = {name: state() for name, state in app._build_persistence_save_dict().items()}
-    content = {"ministack": version("ministack"), "port": port, "services": states, "buckets": s3._buckets._data}
+    content = {
+        "ministack": version("ministack"),
+        "port": port,
+        "recorded": dict(recorded),
+        "services": states,
+        "s3": _stores(s3),
+    }
     directory.mkdir(parents=True, exist_ok=True)
     unfinished = directory / f"{_FILE}.new"
     unfinished.write_bytes(pickle.dumps(content))
@@ -83,11 +90,12 @@ def restore(content: dict[str, Any], app: Any, s3: Any) -> None:
     for name, state in content["services"].items():
         if state:
             app._get_module(app._state_map[name]).load_persisted_state(state)
-    s3._buckets._data.clear()
-    s3._buckets._data.update(content["buckets"])
+    for name, data in content["s3"].items():
+        store = getattr(s3, name)._data
+        store.clear()
+        store.update(data)
 
 
-def forget(directory: Path) -> None:
-    """Delete a kept state."""
-    with contextlib.suppress(FileNotFoundError):
-        (directory / _FILE).unlink()
+def _stores(s3: Any) -> dict[str, Any]:
+    """Everything S3 holds, objects and their versions too, by the name of the store."""
+    return {name: value._data for name, value in vars(s3).items() if type(value).__name__ in _SCOPED}

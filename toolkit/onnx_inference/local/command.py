@@ -21,6 +21,7 @@ from onnx_inference.local import (
     SynthesisError,
 )
 from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION
+from onnx_inference.local.cloud_state import StateError
 from onnx_inference.local.lambda_host.invocation import NotServed
 from onnx_inference.local.report import Report
 
@@ -32,6 +33,7 @@ _FAILURES = (
     IncompleteDeployment,
     MissingExtra,
     NotServed,
+    StateError,
     SynthesisError,
     OSError,
 )
@@ -62,6 +64,12 @@ _FAILURES = (
     metavar="ID",
     help="Account of stacks that leave it open.",
 )
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep the cloud's state there when stopping, and go on from it. Default: every run begins empty.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Print embedded metrics too.")
 def local(
     stacks: tuple[str, ...],
@@ -74,6 +82,7 @@ def local(
     no_auth: bool,
     region: str,
     account: str,
+    state: Path | None,
     verbose: bool,
 ) -> None:
     """Deploy STACKs (default: all) to an embedded cloud and serve their APIs on loopback until Ctrl-C.
@@ -92,6 +101,7 @@ def local(
         first_port=port,
         enforce_auth=not no_auth,
         container_engine=container_engine,
+        state_directory=state,
         on_request=report.request,
         on_invocation=report.invocation,
         on_log=report.log,
@@ -118,6 +128,7 @@ def _introduce(twin: LocalTwin, report: Report, *, no_auth: bool) -> None:
     endpoints = twin.endpoints()
     commands = {str(f): twin.command_of(f) for endpoint in endpoints for f in endpoint.functions}
     report.endpoints(endpoints, commands)
+    report.event_sources(twin.event_sources())
     report.recorded_only(twin.recorded_only())
     report.outputs(twin.outputs(local=True))
     if no_auth:
