@@ -20,10 +20,10 @@ from onnx import TensorProto, helper
 
 from fuzz.grammar import DATATYPES, Choices, document, event, shape, text, value
 from onnx_handler import content_encoding
+from onnx_handler.datatypes import DATATYPES as SERVED
 from onnx_handler.errors import LONGEST_MESSAGE, InferenceError
 from onnx_handler.events import RESPONSE_LIMIT
 from onnx_handler.http import Room
-from onnx_handler.tensors import DATATYPES as SERVED
 from onnx_handler.tensors import from_json, from_raw, to_json, to_raw
 from tests.support import models
 

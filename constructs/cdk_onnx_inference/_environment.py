@@ -38,6 +38,30 @@ METRICS_NAMESPACE: Final = "METRICS_NAMESPACE"
 ORT_DISABLE_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
 """Always `1`: onnxruntime on Linux otherwise reports home, and writes an id and a cache to a read-only disk."""
 
+JOBS_TABLE_NAME: Final = "JOBS_TABLE_NAME"
+"""The table with the job records."""
+
+JOBS_QUEUE_URL: Final = "JOBS_QUEUE_URL"
+"""The queue that jobs are put on."""
+
+PAYLOAD_BUCKET_NAME: Final = "PAYLOAD_BUCKET_NAME"
+"""The bucket for request bodies and results that are too large for the queue and the table."""
+
+JOB_TIMEOUT: Final = "JOB_TIMEOUT"
+"""Seconds from a job's submission to its deadline: the default, and the most that a job may ask for."""
+
+JOB_RETENTION: Final = "JOB_RETENTION"
+"""Seconds that a job's record is kept after its deadline."""
+
+PARKED_QUEUE_URL: Final = "PARKED_QUEUE_URL"
+"""The queue that keeps the messages of failed jobs, to be sent again."""
+
+MODEL_SIGNATURES: Final = "MODEL_SIGNATURES"
+"""The file with the models' signatures, relative to the task root, by which the job API checks requests."""
+
+MICRO_BATCH_SIZE: Final = "MICRO_BATCH_SIZE"
+"""Most rows that the worker puts into one run of the model; 1 runs every job by itself."""
+
 NAMES: Final = frozenset(
     {
         MODEL_PATH,
@@ -50,6 +74,14 @@ NAMES: Final = frozenset(
         PROCESSING_PATH,
         METRICS_NAMESPACE,
         ORT_DISABLE_TELEMETRY,
+        JOBS_TABLE_NAME,
+        JOBS_QUEUE_URL,
+        PAYLOAD_BUCKET_NAME,
+        JOB_TIMEOUT,
+        JOB_RETENTION,
+        PARKED_QUEUE_URL,
+        MODEL_SIGNATURES,
+        MICRO_BATCH_SIZE,
     }
 )
 """Every name of the contract. A user's own environment must not contain one of them."""

@@ -40,6 +40,28 @@ class MethodNotAllowed(InferenceError):
         self.allow = allow
 
 
+class Conflict(InferenceError):
+    """What was asked for does not fit what is there."""
+
+    status = 409
+
+
+class NotFinished(Conflict):
+    """There is no result yet; there may be, later."""
+
+
+class Gone(InferenceError):
+    """There will be no result."""
+
+    status = 410
+
+
+class Unavailable(InferenceError):
+    """AWS did not answer, or the function's environment is wrong."""
+
+    status = 503
+
+
 class PayloadTooLarge(InferenceError):
     """A body past what Lambda carries, or past what this function will inflate."""
 

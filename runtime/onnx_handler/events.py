@@ -18,9 +18,13 @@ ENVELOPE_ALLOWANCE = 4 * 1024
 
 _REASONS = {
     200: "OK",
+    202: "Accepted",
+    303: "See Other",
     400: "Bad Request",
     404: "Not Found",
     405: "Method Not Allowed",
+    409: "Conflict",
+    410: "Gone",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     500: "Internal Server Error",
@@ -68,6 +72,19 @@ def read(event: Any) -> Request:
         if not isinstance(value, str):
             raise InvalidInput(f"the event's header {name!r:.80} is a {type(value).__name__}; a string is expected")
     return Request(method, path, headers, _body(event))
+
+
+def query(event: Any, name: str) -> str | None:
+    """One parameter of the query string; None without it. Of several of one name the last counts."""
+    raw = event.get("rawQueryString")
+    if isinstance(raw, str):
+        from urllib.parse import parse_qs
+
+        return parse_qs(raw, keep_blank_values=True).get(name, [None])[-1]
+    many, one = event.get("multiValueQueryStringParameters"), event.get("queryStringParameters")
+    if isinstance(many, dict) and isinstance(values := many.get(name), list) and values:
+        return str(values[-1])
+    return str(one[name]) if isinstance(one, dict) and name in one else None
 
 
 def _joined_headers(event: dict[str, Any]) -> dict[str, str]:

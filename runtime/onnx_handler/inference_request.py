@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from math import prod
 from typing import Any, NamedTuple
 
-from .errors import InvalidInput, PayloadTooLarge
+from . import request_form
+from .datatypes import raw_shape
+from .errors import InvalidInput
 from .processing import Tensors
 from .signature import TensorSpec
-from .tensors import DATATYPES, RAW_TYPES, Array, from_json, from_raw
-
-# How many bytes at the body's start are JSON; the tensors' bytes follow.
-HEADER_LENGTH = "inference-header-content-length"
-# numpy's own limits. Without them the product of a long enough shape takes hours.
-MOST_DIMENSIONS = 64
-LARGEST_DIMENSION = 2**63 - 1
-# In memory JSON takes up to forty times its length, and a string some 400 bytes until the model has it. A compressed
-# request of a few kilobytes could otherwise end the process; what came uncompressed is far below both.
-JSON_LIMIT = 16 * 1024 * 1024
-MOST_STRINGS = 2**20
+from .tensors import from_json, from_raw
 
 
 class InferenceRequest(NamedTuple):
@@ -54,127 +44,16 @@ def parse(body: bytes, header_length: str | None, model_inputs: tuple[TensorSpec
         InvalidInput: it is not such a request.
         PayloadTooLarge: it has more JSON, or more strings, than are read.
     """
-    json_length = _json_length(header_length, len(body))
-    if json_length == 0 and header_length is not None:
+    form = request_form.read(body, header_length)
+    if form is None:
         return InferenceRequest(None, _raw_only(body, model_inputs), {}, [], {}, True)
-    document = _document(body if json_length == len(body) else body[:json_length])
-    parameters = _parameters(document, "the request")
-    inputs = _inputs(document, body, json_length)
-    outputs, binary, default = _outputs(document, parameters)
-    request_id = document.get("id")
-    if request_id is not None and not isinstance(request_id, str):
-        raise InvalidInput(f"id is {request_id!r:.40}; a string is expected")
-    return InferenceRequest(request_id, inputs, parameters, outputs, binary, default)
-
-
-def _json_length(header: str | None, body_length: int) -> int:
-    if header is None:
-        return body_length
-    if not (header.isascii() and header.isdigit() and len(header) < 20):
-        raise InvalidInput(f"Inference-Header-Content-Length is {header!r:.40}; a number of bytes is expected")
-    if int(header) > body_length:
-        raise InvalidInput(f"Inference-Header-Content-Length is {header}, but the body has {body_length} bytes")
-    return int(header)
-
-
-def _document(text: bytes) -> dict[str, Any]:
-    if len(text) > JSON_LIMIT:
-        raise PayloadTooLarge(
-            f"the body has {len(text)} bytes of JSON; at most {JSON_LIMIT} are read: send the tensors as binary data"
-        )
-    try:
-        document = json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"the body is not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise InvalidInput(f"the body is a JSON {type(document).__name__}; an object is expected")
-    return document
-
-
-def _parameters(of: dict[str, Any], what: str) -> dict[str, Any]:
-    parameters = of.get("parameters")
-    if parameters is None:
-        return {}
-    if not isinstance(parameters, dict):
-        raise InvalidInput(f"parameters of {what} are a {type(parameters).__name__}; an object is expected")
-    if "shared_memory_region" in parameters:
-        raise InvalidInput(f"parameters of {what}: shared memory cannot be reached from Lambda")
-    return parameters
-
-
-def _tensors(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    tensors = document.get(key)
-    if not isinstance(tensors, list) or not all(
-        isinstance(tensor, dict) and isinstance(tensor.get("name"), str) for tensor in tensors
-    ):
-        raise InvalidInput(f"{key} is not an array of objects, each with a name")
-    return tensors
-
-
-def _inputs(document: dict[str, Any], body: bytes, offset: int) -> Tensors:
-    arrays: Tensors = {}
-    strings = 0
-    for tensor in _tensors(document, "inputs"):
-        name = tensor["name"]
-        if name in arrays:
-            raise InvalidInput(f"input {name!r} is given twice")
-        datatype, shape = tensor.get("datatype"), _shape(name, tensor.get("shape"))
-        if not isinstance(datatype, str) or datatype not in DATATYPES:
-            raise InvalidInput(f"input {name!r}: datatype {datatype!r:.40}; allowed: {sorted(DATATYPES)}")
-        if datatype == "BYTES":
-            strings += prod(shape)
-            if strings > MOST_STRINGS:
-                raise PayloadTooLarge(f"input {name!r} makes it {strings} strings; at most {MOST_STRINGS} are read")
-        size = _parameters(tensor, f"input {name!r}").get("binary_data_size")
-        array: Array
-        if size is not None:
-            if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(body) - offset:
-                left = len(body) - offset
-                raise InvalidInput(f"input {name!r}: binary_data_size is {size!r:.40}; {left} bytes are left")
-            array = from_raw(name, datatype, shape, body, offset, size)
-            offset += size
-        elif "data" in tensor:
-            array = from_json(name, datatype, shape, tensor["data"])
+    inputs: Tensors = {}
+    for name, datatype, shape, offset, size, data in form.inputs:
+        if size is None:
+            inputs[name] = from_json(name, datatype, shape, data)
         else:
-            raise InvalidInput(f"input {name!r} has neither data nor binary_data_size")
-        arrays[name] = array
-    if offset != len(body):
-        raise InvalidInput(f"{len(body) - offset} bytes of binary data belong to no input")
-    return arrays
-
-
-def _shape(name: str, shape: Any) -> list[int]:
-    # bool is a subclass of int, hence the exact type.
-    if not isinstance(shape, list) or not all(type(size) is int and 0 <= size <= LARGEST_DIMENSION for size in shape):
-        raise InvalidInput(f"input {name!r}: shape is {shape!r:.60}; an array of sizes, each 0 or more, is expected")
-    if len(shape) > MOST_DIMENSIONS:
-        raise InvalidInput(f"input {name!r}: shape has {len(shape)} dimensions; at most {MOST_DIMENSIONS} are allowed")
-    return shape
-
-
-def _outputs(document: dict[str, Any], parameters: dict[str, Any]) -> tuple[list[str], dict[str, bool], bool]:
-    default = _flag(parameters, "binary_data_output", "the request", False)
-    names: list[str] = []
-    binary: dict[str, bool] = {}
-    if document.get("outputs") is None:
-        return names, binary, default
-    for tensor in _tensors(document, "outputs"):
-        name = tensor["name"]
-        if name in binary:
-            raise InvalidInput(f"output {name!r} is asked for twice")
-        own = _parameters(tensor, f"output {name!r}")
-        if own.get("classification"):
-            raise InvalidInput(f"output {name!r}: the classification extension is not served; ask for the tensor")
-        names.append(name)
-        binary[name] = _flag(own, "binary_data", f"output {name!r}", default)
-    return names, binary, default
-
-
-def _flag(parameters: dict[str, Any], key: str, what: str, default: bool) -> bool:
-    value = parameters.get(key, default)
-    if not isinstance(value, bool):
-        raise InvalidInput(f"parameters of {what}: {key} is {value!r:.40}; true or false is expected")
-    return value
+            inputs[name] = from_raw(name, datatype, shape, body, offset, size)
+    return InferenceRequest(form.id, inputs, form.parameters, form.outputs, form.binary, form.binary_by_default)
 
 
 def _raw_only(body: bytes, model_inputs: tuple[TensorSpec, ...]) -> Tensors:
@@ -182,14 +61,7 @@ def _raw_only(body: bytes, model_inputs: tuple[TensorSpec, ...]) -> Tensors:
     if len(model_inputs) != 1:
         raise InvalidInput(f"a body of raw bytes alone needs a model with one input; this one has {len(model_inputs)}")
     (spec,) = model_inputs
+    shape = raw_shape(spec.name, spec.datatype, spec.shape, len(body))
     if spec.datatype == "BYTES":
-        # The whole body is one string; every dimension of any size is then 1.
-        framed = len(body).to_bytes(4, "little") + body
-        return {spec.name: from_raw(spec.name, "BYTES", [max(1, size) for size in spec.shape], framed, 0, len(framed))}
-    if spec.shape.count(-1) > 1:
-        raise InvalidInput(f"a body of raw bytes alone does not tell the shape {list(spec.shape)} of {spec.name!r}")
-    fixed = RAW_TYPES[spec.datatype].itemsize * prod(size for size in spec.shape if size != -1)
-    if -1 in spec.shape and (fixed == 0 or len(body) % fixed):
-        raise InvalidInput(f"{len(body)} bytes do not fill {spec.datatype} {list(spec.shape)} of {spec.name!r}")
-    shape = [len(body) // fixed if size == -1 else size for size in spec.shape]
+        body = len(body).to_bytes(4, "little") + body
     return {spec.name: from_raw(spec.name, spec.datatype, shape, body, 0, len(body))}

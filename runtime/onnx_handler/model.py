@@ -12,7 +12,7 @@ from .errors import InferenceError, InvalidInput, ModelFailed, ModelUnusable
 from .processing import Processing, ProcessingRequest, Tensors
 from .session import open_session
 from .settings import Settings
-from .signature import conflicting_axis, from_session
+from .signature import TensorSpec, conflicting_axis, from_session
 from .tensors import Array, narrowed, widened
 
 BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
@@ -27,6 +27,8 @@ class Model:
         inputs: what a client sends.
         outputs: what a client gets.
         output_datatypes: of `outputs`, by name; numpy arrays alone do not tell BF16, which travels as float32.
+        stacks: requests may be put on top of each other, as far as the signature tells: every tensor has a first
+            dimension of any size, and it is the same one in all inputs.
         load_time: what loading took, in milliseconds.
     """
 
@@ -54,6 +56,7 @@ class Model:
             raise ModelUnusable(
                 "the model has BF16 tensors and string inputs, which onnxruntime's Python API cannot mix"
             )
+        self.stacks = _stacks(self._model_inputs, self._model_outputs)
         self.load_time = (perf_counter_ns() - started) / 1e6
 
     def infer(self, request: ProcessingRequest, wanted: list[str], phases: dict[str, float]) -> Tensors:
@@ -71,19 +74,26 @@ class Model:
         start = perf_counter_ns()
         feeds = self._preprocess(request)
         preprocessed = perf_counter_ns()
-        self._validate(feeds)
-        if not self._processing.postprocess:
-            self._check_wanted(wanted, self._output_names)
+        names = self._validate(feeds, wanted)
         validated = perf_counter_ns()
-        names = self._output_names if self._processing.postprocess or not wanted else wanted
-        outputs = self._predict(feeds, names)
+        outputs = self.predict(feeds, names)
         predicted = perf_counter_ns()
-        outputs = self._postprocess(outputs, wanted)
+        outputs = self.postprocess(outputs, wanted)
         phases["Preprocess"] = (preprocessed - start) / 1e6
         phases["Validate"] = (validated - preprocessed) / 1e6
         phases["Predict"] = (predicted - validated) / 1e6
         phases["Postprocess"] = (perf_counter_ns() - predicted) / 1e6
         return outputs
+
+    def prepare(self, request: ProcessingRequest, wanted: list[str]) -> tuple[Tensors, list[str]]:
+        """What `predict` takes, of one request: the model's inputs, and the names of the outputs to compute.
+
+        Raises:
+            InvalidInput: the tensors do not fit the model.
+            ModelFailed: the processing file raised.
+        """
+        feeds = self._preprocess(request)
+        return feeds, self._validate(feeds, wanted)
 
     def _preprocess(self, request: ProcessingRequest) -> Tensors:
         preprocess = self._processing.preprocess
@@ -103,7 +113,7 @@ class Model:
             )
         return {name: np.asarray(array) for name, array in feeds.items()}
 
-    def _validate(self, feeds: Tensors) -> None:
+    def _validate(self, feeds: Tensors, wanted: list[str]) -> list[str]:
         specs = self._inputs_by_name
         if feeds.keys() != specs.keys():
             unknown, missing = sorted(feeds.keys() - specs.keys()), sorted(specs.keys() - feeds.keys())
@@ -115,6 +125,10 @@ class Model:
             )
         for name, array in feeds.items():
             specs[name].check(array)
+        if self._processing.postprocess:
+            return self._output_names
+        self._check_wanted(wanted, self._output_names)
+        return wanted or self._output_names
 
     @staticmethod
     def _check_wanted(wanted: list[str], available: list[str]) -> None:
@@ -122,7 +136,13 @@ class Model:
             if name not in available:
                 raise InvalidInput(f"output {name!r} is not one of the model's: {available}")
 
-    def _predict(self, feeds: Tensors, names: list[str]) -> Tensors:
+    def predict(self, feeds: Tensors, names: list[str]) -> Tensors:
+        """Runs the model.
+
+        Raises:
+            InvalidInput: onnxruntime says that the inputs are wrong.
+            ModelFailed: it says anything else.
+        """
         try:
             if self._has_bfloat16:
                 results = self._run_with_bfloat16(feeds, names)
@@ -153,7 +173,13 @@ class Model:
                 values[name] = OrtValue.ortvalue_from_numpy(np.require(array, requirements="C"))
         return [_to_numpy(value) for value in self._session.run_with_ort_values(names, values)]
 
-    def _postprocess(self, outputs: Tensors, wanted: list[str]) -> Tensors:
+    def postprocess(self, outputs: Tensors, wanted: list[str]) -> Tensors:
+        """What the client gets of one request's outputs.
+
+        Raises:
+            InvalidInput: the processing file makes no output of a name that was asked for.
+            ModelFailed: it raised.
+        """
         postprocess = self._processing.postprocess
         if postprocess is None:
             return outputs
@@ -176,6 +202,12 @@ class Model:
             "inputs": [spec.metadata() for spec in self.inputs],
             "outputs": [spec.metadata() for spec in self.outputs],
         }
+
+
+def _stacks(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bool:
+    if not inputs or any(spec.shape[:1] != (-1,) for spec in (*inputs, *outputs)):
+        return False
+    return len({spec.axes[0] for spec in inputs if spec.axes[0]}) <= 1
 
 
 def _as_str(name: str, array: Array) -> Array:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any
 
-from . import __version__, content_encoding, inference_request, inference_response
-from .errors import MethodNotAllowed, NotFound
+from . import __version__, content_encoding, inference_request, inference_response, request_form
 from .events import Request, Response
 from .metrics import Phases
 from .processing import ProcessingRequest
 from .repository import Repository, Served
+from .routing import Router
 
 # Exactly what is served. The API constructs make the same routes; a contract test holds the two together.
 ROUTES: tuple[tuple[str, str], ...] = (
@@ -26,54 +25,7 @@ ROUTES: tuple[tuple[str, str], ...] = (
     ("GET", "/v2/models/{model}/versions/{version}/ready"),
     ("POST", "/v2/models/{model}/versions/{version}/infer"),
 )
-_TEMPLATES = tuple((method, template.split("/")[2:]) for method, template in ROUTES)
-_MOST_PARTS = 1 + max(len(template) for _, template in _TEMPLATES)
-# No source of events carries a longer one, and each is remembered with its answer.
-LONGEST_PATH = 16 * 1024
-
-
-class Match(NamedTuple):
-    """A request's route: what it asks for (the template's last fixed part) and of which model."""
-
-    action: str
-    model: str | None
-    version: str | None
-
-
-@lru_cache(maxsize=64)  # a client asks for the same few paths again and again; bounded, because paths are its choice
-def match(method: str, path: str) -> Match:
-    """Finds the route, after any stage or base path that the API puts ahead of /v2.
-
-    Raises:
-        NotFound: no route has this path.
-        MethodNotAllowed: one has, under another method.
-    """
-    if len(path) > LONGEST_PATH:
-        raise NotFound(f"the path has {len(path)} characters; at most {LONGEST_PATH} are allowed")
-    parts = path.rstrip("/").rsplit("/", _MOST_PARTS)  # what stands ahead of them stays in one piece
-    allowed = []
-    for start in [index + 1 for index, part in enumerate(parts) if part == "v2"]:
-        rest = parts[start:]
-        for route_method, template in _TEMPLATES:
-            if len(rest) == len(template) and all(
-                want == got or (want[0] == "{" and got) for want, got in zip(template, rest, strict=True)
-            ):
-                if route_method == method:
-                    named = {want: _unquoted(got) for want, got in zip(template, rest, strict=True) if want[0] == "{"}
-                    fixed = [want for want in template if want[0] != "{"]
-                    return Match("/".join(fixed), named.get("{model}"), named.get("{version}"))
-                allowed.append(route_method)
-    if allowed:
-        raise MethodNotAllowed(f"{method} {path}: allowed is {', '.join(allowed)}", ", ".join(allowed))
-    raise NotFound(f"no route {method} {path}; the routes are {[f'{verb} {template}' for verb, template in ROUTES]}")
-
-
-def _unquoted(part: str) -> str:
-    if "%" not in part:
-        return part
-    from urllib.parse import unquote
-
-    return unquote(part)
+match = Router(ROUTES).match
 
 
 class Server:
@@ -120,7 +72,7 @@ class Server:
         phases.metrics = served.metrics
         headers = request.headers
         body = content_encoding.decoded(request.body, headers.get("content-encoding", ""))
-        inference = inference_request.parse(body, headers.get(inference_request.HEADER_LENGTH), model.inputs)
+        inference = inference_request.parse(body, headers.get(request_form.HEADER_LENGTH), model.inputs)
         decoded = perf_counter_ns()
         phases["Decode"] = (decoded - start) / 1e6
         outputs = model.infer(

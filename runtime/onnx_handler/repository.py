@@ -95,6 +95,12 @@ class Repository:
         except KeyError:
             raise self._not_found(name, version) from None
 
+    @property
+    def only_name(self) -> str | None:
+        """The model's name, if all models are versions of one."""
+        names = {served.name for served in self._all}
+        return names.pop() if len(names) == 1 else None
+
     def _not_found(self, name: str, version: str | None) -> NotFound:
         versions = [served.version for served in self._all if served.name == name]
         if versions:

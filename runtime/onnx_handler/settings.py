@@ -24,6 +24,14 @@ NAMES = frozenset(
         "PROCESSING_PATH",
         "METRICS_NAMESPACE",
         "ORT_DISABLE_TELEMETRY",  # read by onnxruntime itself, at import
+        "JOBS_TABLE_NAME",  # this and what follows: `job_settings`
+        "JOBS_QUEUE_URL",
+        "PAYLOAD_BUCKET_NAME",
+        "JOB_TIMEOUT",
+        "JOB_RETENTION",
+        "PARKED_QUEUE_URL",
+        "MODEL_SIGNATURES",
+        "MICRO_BATCH_SIZE",
     }
 )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from .datatypes import DATATYPES
 from .errors import InvalidInput, ModelUnusable
-from .tensors import DATATYPES, FROM_ONNX, Array, datatype_of
+from .tensors import FROM_ONNX, Array, datatype_of
 
 
 class TensorSpec(NamedTuple):

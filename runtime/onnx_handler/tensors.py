@@ -7,13 +7,12 @@ Sources: Open Inference Protocol v2 "Tensor Data Types"; Triton "Binary Tensor D
 
 from __future__ import annotations
 
-from itertools import chain
 from math import prod
-from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .datatypes import LENGTH, leaves, strings_in_raw, unexpected_in_json
 from .errors import InvalidInput
 
 if TYPE_CHECKING:  # numpy.typing is one more module to import at each cold start
@@ -39,8 +38,6 @@ RAW_TYPES: dict[str, np.dtype[Any]] = {
     "FP64": np.dtype("<f8"),
     "BF16": np.dtype("<u2"),
 }
-DATATYPES = frozenset({*RAW_TYPES, "BYTES"})
-
 # What ONNX Runtime calls them. The types that are missing here have no datatype in the protocol.
 FROM_ONNX = {
     "tensor(bool)": "BOOL",
@@ -60,28 +57,9 @@ FROM_ONNX = {
 }
 
 _BY_NUMPY_TYPE = {raw.newbyteorder("="): name for name, raw in RAW_TYPES.items() if name != "BF16"}
-# What a datatype takes of JSON without losing anything but precision; the others take integers.
-_FRACTIONS = {int, float}
-_JSON_TYPES: dict[str, set[type]] = {
-    "BOOL": {bool},
-    "FP16": _FRACTIONS,
-    "FP32": _FRACTIONS,
-    "FP64": _FRACTIONS,
-    "BF16": _FRACTIONS,
-    "BYTES": {str},
-}
-_KINDS = {
-    bool: "booleans",
-    int: "integers",
-    float: "fractions",
-    str: "strings",
-    list: "arrays beside values",
-    dict: "objects",
-}
 # How far onnxruntime's vector instructions reach. Its sums differ in the last bit by where a tensor lies among them, so
 # without this the length of a request's id would change the answer.
 _ALIGNMENT = 16
-_LENGTH = Struct("<I")  # each BYTES element is preceded by its length
 
 
 def datatype_of(array: Array) -> str | None:
@@ -98,34 +76,15 @@ def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Array:
         InvalidInput: the values are not of the datatype, or not as many as the shape holds.
     """
     try:
-        leaves, nesting, kinds = _leaves(data)
-        unexpected = kinds - _JSON_TYPES.get(datatype, {int})
-        if unexpected:
-            got = ", ".join(sorted(_KINDS.get(kind, "null") for kind in unexpected))
-            raise InvalidInput(f"input {name!r}: data holds {got}; {datatype} is expected")
-        array = _strings(leaves) if datatype == "BYTES" else _numbers(name, datatype, leaves)
+        values, nesting, kinds = leaves(data)
+        if unexpected := unexpected_in_json(datatype, kinds):
+            raise InvalidInput(f"input {name!r}: data holds {unexpected}; {datatype} is expected")
+        array = _strings(values) if datatype == "BYTES" else _numbers(name, datatype, values)
     except (ValueError, OverflowError) as error:
         raise InvalidInput(f"input {name!r}: data is not an array of {datatype}: {error}") from None
     if len(nesting) > 1 and nesting != shape:
         raise InvalidInput(f"input {name!r}: data is nested to {nesting}; its shape says {shape}")
     return _shaped(name, array, shape)
-
-
-def _leaves(data: Any) -> tuple[list[Any], list[int], set[type]]:
-    """The values in nested lists, the shape that they are nested to, and their types.
-
-    The types are looked at before numpy sees the values: it would take a few strings among numbers for a reason to
-    make every value a string as long as the longest, which one request can make gigabytes.
-    """
-    level: list[Any] = [data]
-    nesting: list[int] = []
-    while (kinds := set(map(type, level))) == {list}:
-        lengths = set(map(len, level))
-        if len(lengths) > 1:
-            raise ValueError("the nested lists are of different lengths")
-        nesting += lengths
-        level = level[0] if len(level) == 1 else list(chain.from_iterable(level))
-    return level, nesting, kinds
 
 
 def _numbers(name: str, datatype: str, values: list[Any]) -> Array:
@@ -171,7 +130,10 @@ def from_raw(name: str, datatype: str, shape: list[int], body: bytes, offset: in
         InvalidInput: the bytes are not what the datatype and the shape need.
     """
     if datatype == "BYTES":
-        return _shaped(name, _bytes_from_raw(name, body, offset, size, prod(shape)), shape)
+        elements = strings_in_raw(name, body, offset, size, prod(shape))
+        strings = np.empty(len(elements), dtype=object)
+        strings[:] = elements
+        return _shaped(name, strings, shape)
     dtype = RAW_TYPES[datatype]
     expected = prod(shape) * dtype.itemsize
     if size != expected:
@@ -184,27 +146,6 @@ def from_raw(name: str, datatype: str, shape: list[int], body: bytes, offset: in
     elif offset % _ALIGNMENT and dtype.itemsize > 1:
         array = array.copy()
     return _shaped(name, array, shape)
-
-
-def _bytes_from_raw(name: str, body: bytes, offset: int, size: int, count: int) -> Array:
-    elements: list[bytes] = []
-    position, end = offset, offset + size
-    while len(elements) < count:
-        start = position + _LENGTH.size
-        if start > end:
-            raise InvalidInput(
-                f"input {name!r}: the binary data ends after {len(elements)} of {count} elements"
-                + (", inside an element's length" if position < end else "")
-            )
-        position = start + _LENGTH.unpack_from(body, start - _LENGTH.size)[0]
-        if position > end:
-            raise InvalidInput(f"input {name!r}: an element's length runs past the end of the binary data")
-        elements.append(body[start:position])
-    if position < end:
-        raise InvalidInput(f"input {name!r}: {end - position} bytes of binary data follow the last of {count} elements")
-    array = np.empty(len(elements), dtype=object)
-    array[:] = elements
-    return array
 
 
 def _shaped(name: str, array: Array, shape: list[int]) -> Array:
@@ -237,7 +178,7 @@ def to_raw(array: Array, datatype: str) -> bytes | memoryview:
         parts: list[bytes] = []
         for element in array.ravel().tolist():
             encoded = element.encode() if isinstance(element, str) else bytes(element)
-            parts += (_LENGTH.pack(len(encoded)), encoded)
+            parts += (LENGTH.pack(len(encoded)), encoded)
         return b"".join(parts)
     if datatype == "BF16":
         array = narrowed(array)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from onnx_handler.datatypes import DATATYPES
 from onnx_handler.errors import InvalidInput
 from onnx_handler.tensors import (
-    DATATYPES,
     RAW_TYPES,
     datatype_of,
     from_json,

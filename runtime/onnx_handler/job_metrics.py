@@ -1,0 +1,64 @@
+"""One CloudWatch embedded-metric line per batch of jobs: how many ended how, and how long each took."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from threading import Lock
+from time import time_ns
+
+# CloudWatch takes this many values of one metric in one line.
+MOST_VALUES = 100
+_METRICS = {
+    "SUCCEEDED": "JobsSucceeded",
+    "FAILED": "JobsFailed",
+    "EXPIRED": "JobsExpired",
+    "DROPPED": "JobsDropped",
+    "HANDED_BACK": "JobsHandedBack",
+}
+
+
+class JobMetrics:
+    """Counts, from several threads, until they are written."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counts: dict[str, int] = {}
+        self._latencies: list[int] = []
+
+    def count(self, what: str, latency: int | None = None) -> None:
+        """Counts a job.
+
+        Args:
+            what: a final status, DROPPED (it was finished already), or HANDED_BACK.
+            latency: milliseconds since its message was put on the queue.
+        """
+        name = _METRICS[what]
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + 1
+            if latency is not None and len(self._latencies) < MOST_VALUES:
+                self._latencies.append(latency)
+
+    def write(self) -> None:
+        """Writes the line, and begins anew."""
+        with self._lock:
+            counts, latencies = self._counts, self._latencies
+            self._counts, self._latencies = {}, []
+        if not counts:
+            return
+        metrics = [{"Name": name, "Unit": "Count"} for name in counts]
+        if latencies:
+            metrics.append({"Name": "JobLatency", "Unit": "Milliseconds"})
+        declaration = {
+            "Namespace": os.environ.get("METRICS_NAMESPACE") or "OnnxInference",
+            "Dimensions": [["FunctionName"]],
+            "Metrics": metrics,
+        }
+        line = {
+            "_aws": {"Timestamp": time_ns() // 1_000_000, "CloudWatchMetrics": [declaration]},
+            "FunctionName": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
+            **counts,
+            **({"JobLatency": latencies} if latencies else {}),
+        }
+        sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
