@@ -2,37 +2,56 @@
 
     service = InferenceFunction(self, "Digits", model=ModelSource.in_image("models/digits"))
     InferenceApi(self, "Api", function=service)
+    AsyncInference(self, "Jobs", function=service)
 
 Everything that is public is in `__all__`.
 """
 
 from .api_auth import ApiAuth
 from .api_type import ApiType
+from .async_inference import AsyncInference
+from .cold_start import ColdStart, WarmerTrigger, WarmHours
 from .cors import Cors
 from .errors import InvalidInferenceConfig, Problem
 from .inference_api import InferenceApi
 from .inference_function import InferenceFunction
+from .job_api import JobApi
+from .job_notices import JobNotices
 from .model_file_system import ModelFileSystem
 from .model_part import ModelPart
 from .model_s3_files import ModelS3Files
 from .model_source import ModelSource
 from .processing import Processing
+from .provisioned_concurrency import ProvisionedConcurrency, ProvisionedSchedule, UtilizationStatistic
 from .removal import Removal
+from .service_function import ServiceFunction
 from .throttle import Throttle
+from .warmer import Warmer
 
 __all__ = [
     "ApiAuth",
     "ApiType",
+    "AsyncInference",
+    "ColdStart",
     "Cors",
     "InferenceApi",
     "InferenceFunction",
     "InvalidInferenceConfig",
+    "JobApi",
+    "JobNotices",
     "ModelFileSystem",
     "ModelPart",
     "ModelS3Files",
     "ModelSource",
     "Problem",
     "Processing",
+    "ProvisionedConcurrency",
+    "ProvisionedSchedule",
     "Removal",
+    "ServiceFunction",
     "Throttle",
+    "UtilizationStatistic",
+    "WarmHours",
+    "Warmer",
+    "WarmerTrigger",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from . import _model_manifest
 from ._model_files import GRAPH, MAX_BYTES
 from ._model_manifest import MANIFEST, Manifest
+from ._signature import Signature
 from ._tokens import is_unresolved
 from .errors import Problem
 from .model_part import ModelPart
@@ -24,12 +25,14 @@ class BucketParts:
         parts: Its graph and weights, and the manifest if it was given.
         digest: `sha256:<hex>`, see `_model_manifest.digest_of`.
         anonymous_bytes: Memory that loading and one run were measured to take, or None.
+        signature: What the model takes and gives, or None without a manifest that says it.
     """
 
     name: str
     parts: tuple[ModelPart, ...]
     digest: str
     anonymous_bytes: int | None
+    signature: Signature | None
 
 
 def collect(path: str, source: FromBucket) -> tuple[BucketParts | None, list[Problem]]:
@@ -67,7 +70,8 @@ def collect(path: str, source: FromBucket) -> tuple[BucketParts | None, list[Pro
     if problems:
         return None, problems
     name = source.name or manifest.name or source.prefix.strip("/").rpartition("/")[2]
-    return BucketParts(name, parts, _model_manifest.digest_of(parts), manifest.anonymous_bytes), []
+    digest = _model_manifest.digest_of(parts)
+    return BucketParts(name, parts, digest, manifest.anonymous_bytes, manifest.signature), []
 
 
 def _parts(path: str, source: FromBucket) -> tuple[Manifest, tuple[ModelPart, ...], list[Problem]]:

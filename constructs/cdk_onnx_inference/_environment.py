@@ -62,7 +62,21 @@ MODEL_SIGNATURES: Final = "MODEL_SIGNATURES"
 MICRO_BATCH_SIZE: Final = "MICRO_BATCH_SIZE"
 """Most rows that the worker puts into one run of the model; 1 runs every job by itself."""
 
-NAMES: Final = frozenset(
+OF_JOBS: Final = frozenset(
+    {
+        JOBS_TABLE_NAME,
+        JOBS_QUEUE_URL,
+        PAYLOAD_BUCKET_NAME,
+        JOB_TIMEOUT,
+        JOB_RETENTION,
+        PARKED_QUEUE_URL,
+        MODEL_SIGNATURES,
+        MICRO_BATCH_SIZE,
+    }
+)
+"""What functions of async inference have, and no others."""
+
+NAMES: Final = OF_JOBS | frozenset(
     {
         MODEL_PATH,
         MODEL_OBJECTS,
@@ -74,14 +88,6 @@ NAMES: Final = frozenset(
         PROCESSING_PATH,
         METRICS_NAMESPACE,
         ORT_DISABLE_TELEMETRY,
-        JOBS_TABLE_NAME,
-        JOBS_QUEUE_URL,
-        PAYLOAD_BUCKET_NAME,
-        JOB_TIMEOUT,
-        JOB_RETENTION,
-        PARKED_QUEUE_URL,
-        MODEL_SIGNATURES,
-        MICRO_BATCH_SIZE,
     }
 )
 """Every name of the contract. A user's own environment must not contain one of them."""

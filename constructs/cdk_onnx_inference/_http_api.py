@@ -13,7 +13,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from ._access_log import HTTP_API_FORMAT
-from ._routes import ROUTES
+from ._routes import Routes
 from .api_auth import AnyApiAuth, IamAuth, JwtAuth
 from .cors import Cors
 from .throttle import Throttle
@@ -38,6 +38,7 @@ def build(
     name: str,
     description: str,
     alias: lambda_.IAlias,
+    routes: Routes,
     auth: AnyApiAuth,
     throttle: Throttle,
     cors: Cors | None,
@@ -68,10 +69,15 @@ def build(
     resource.access_log_settings = apigatewayv2.CfnStage.AccessLogSettingsProperty(
         destination_arn=_arn_without_wildcard(scope, access_log_group), format=HTTP_API_FORMAT
     )
-    integration = integrations.HttpLambdaIntegration("Alias", alias, scope_permission_to_route=False)
-    for method, path in ROUTES:
-        api.add_routes(path=path, methods=[apigatewayv2.HttpMethod(method)], integration=integration)
+    add_routes(api, "Alias", alias, routes)
     return HttpApiParts(api, stage, api.api_endpoint, api.arn_for_execute_api(stage="$default"))
+
+
+def add_routes(api: apigatewayv2.HttpApi, construct_id: str, alias: lambda_.IAlias, routes: Routes) -> None:
+    """Adds routes to an alias: one integration and one permission for all of them, and the API's own authorizer."""
+    integration = integrations.HttpLambdaIntegration(construct_id, alias, scope_permission_to_route=False)
+    for method, path in routes:
+        api.add_routes(path=path, methods=[apigatewayv2.HttpMethod(method)], integration=integration)
 
 
 def _authorizer(auth: AnyApiAuth) -> apigatewayv2.IHttpRouteAuthorizer:
@@ -87,7 +93,12 @@ def _preflight(cors: Cors | None) -> apigatewayv2.CorsPreflightOptions | None:
         return None
     return apigatewayv2.CorsPreflightOptions(
         allow_origins=[*cors.allow_origins],
-        allow_methods=[apigatewayv2.CorsHttpMethod.GET, apigatewayv2.CorsHttpMethod.POST],
+        allow_methods=[
+            apigatewayv2.CorsHttpMethod.DELETE,
+            apigatewayv2.CorsHttpMethod.GET,
+            apigatewayv2.CorsHttpMethod.POST,
+            apigatewayv2.CorsHttpMethod.PUT,
+        ],
         allow_headers=[*cors.allow_headers],
         expose_headers=[*cors.expose_headers],
         max_age=cors.max_age,

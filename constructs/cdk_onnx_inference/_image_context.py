@@ -21,6 +21,7 @@ from constructs import Construct
 
 from . import _runtime_assets
 from ._model_files import MAX_BYTES
+from ._signature import SIGNATURES
 from .errors import Problem
 
 HTTP_HANDLER = "onnx_handler.http.handler"
@@ -29,10 +30,28 @@ HTTP_HANDLER = "onnx_handler.http.handler"
 PUBLISH_HANDLER = "onnx_handler.publish.handler"
 """Command for the function that puts models on a mounted file system."""
 
+QUEUE_HANDLER = "onnx_handler.queue.handler"
+"""Command for the worker, which takes jobs from a queue."""
+
+JOB_API_HANDLER = "onnx_handler.job_api.handler"
+"""Command for the function that takes jobs in and answers for them."""
+
+DEAD_LETTERS_HANDLER = "onnx_handler.dead_letters.handler"
+"""Command for the function that records why jobs were given up."""
+
+SWEEP_HANDLER = "onnx_handler.sweep.handler"
+"""Command for the function that records which jobs are past their deadline."""
+
 MODEL_DIRECTORY = "model"
 PROCESSING_DIRECTORY = "processing"
 
-_RUNTIME_FILES = ("Dockerfile", ".dockerignore", "requirements.txt", f"{PROCESSING_DIRECTORY}/requirements.txt")
+_RUNTIME_FILES = (
+    "Dockerfile",
+    ".dockerignore",
+    "requirements.txt",
+    f"{PROCESSING_DIRECTORY}/requirements.txt",
+    SIGNATURES,
+)
 _RUNTIME_PACKAGE = "onnx_handler"
 _NO_MODEL = f"{MODEL_DIRECTORY}/README"
 """In place of a model: the Dockerfile copies the directory, and an empty one may get lost between synth and build."""
@@ -104,6 +123,7 @@ def docker_image_code(
     model_digest: str,
     architecture: lambda_.Architecture,
     command: str,
+    signatures: str | None = None,
 ) -> Iterator[lambda_.DockerImageCode]:
     """The image as code for a `DockerImageFunction`, which must be made inside the `with` block.
 
@@ -115,14 +135,18 @@ def docker_image_code(
             weights could have one hash.
         architecture: The function's; the image's platform is derived from it, so the two cannot differ.
         command: The image's command, e.g. `HTTP_HANDLER`.
+        signatures: Content of the file with the models' signatures. Default: the runtime's own, which knows none.
     """
-    directory = _links_directory(scope, context)
+    directory = _links_directory(scope, context, signatures or "")
     shutil.rmtree(directory, ignore_errors=True)
     try:
         for name, file in context.items():
             link = directory / name
             link.parent.mkdir(parents=True, exist_ok=True)
             _link(file, link)
+        if signatures is not None:
+            (directory / SIGNATURES).unlink()
+            (directory / SIGNATURES).write_text(signatures, encoding="utf-8")
         yield lambda_.DockerImageCode.from_image_asset(
             str(directory),
             cmd=[command],
@@ -135,7 +159,7 @@ def docker_image_code(
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _links_directory(scope: Construct, context: Context) -> Path:
+def _links_directory(scope: Construct, context: Context, signatures: str) -> Path:
     """A directory in the cloud assembly, the same at every synth of the same files.
 
     CDK remembers the hashes of large files by directory, within a process and on disk: a random temporary directory
@@ -144,7 +168,7 @@ def _links_directory(scope: Construct, context: Context) -> Path:
     stage = Stage.of(scope)
     if stage is None:
         raise TypeError("an inference function must be inside a stack of an app")
-    identity = hashlib.sha256(scope.node.path.encode())
+    identity = hashlib.sha256(f"{scope.node.path}\n{signatures}".encode())
     for name, file in sorted(context.items()):
         status = file.stat()
         identity.update(f"\n{name}\0{status.st_size}\0{status.st_mtime_ns}\0{file}".encode())

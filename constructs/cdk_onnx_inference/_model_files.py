@@ -12,6 +12,7 @@ from . import _model_manifest
 from ._model_manifest import MANIFEST, Manifest
 from ._onnx_file import OnnxFile, UnreadableOnnxFile, is_git_lfs_pointer, read_onnx_file
 from ._onnxruntime_limits import MAX_IR_VERSION, MAX_OPSETS, ONNXRUNTIME
+from ._signature import Signature
 from ._tokens import is_unresolved
 from .errors import Problem
 from .model_part import ModelPart
@@ -38,6 +39,7 @@ class ModelFiles:
         digest: `sha256:<hex>`, see `_model_manifest.digest_of`.
         weights_in_graph: Bytes of weights inside the graph file, rather than beside it.
         anonymous_bytes: Memory that loading and one run were measured to take, or None.
+        signature: What the model takes and gives, or None if it is nothing that the protocol has a datatype for.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ModelFiles:
     digest: str
     weights_in_graph: int
     anonymous_bytes: int | None
+    signature: Signature | None
 
     @property
     def size(self) -> int:
@@ -146,6 +149,7 @@ def collect(path: str, source: LocalModel) -> tuple[ModelFiles | None, list[Prob
             digest=digest,
             weights_in_graph=onnx.weights_in_graph,
             anonymous_bytes=manifest.anonymous_bytes,
+            signature=manifest.signature or onnx.signature,
         ),
         [],
     )

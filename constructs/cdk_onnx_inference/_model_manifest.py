@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import _signature
+from ._signature import Signature
 from .errors import Problem
 from .model_part import ModelPart
 
@@ -30,12 +32,14 @@ class Manifest:
         parts: The graph and its weights (`parts`).
         anonymous_bytes: Memory that loading the model and one run took, measured with the session options that the
             manifest chose (`measurements.after.anonymous_mb`).
+        signature: What the model takes and gives (`signature`).
     """
 
     name: str | None = None
     digest: str | None = None
     parts: tuple[ModelPart, ...] | None = None
     anonymous_bytes: int | None = None
+    signature: Signature | None = None
 
 
 def read(path: str, file: Path) -> tuple[Manifest, list[Problem]]:
@@ -110,6 +114,7 @@ def _parsed(content: Any) -> Manifest:
         digest=digest,
         parts=None if parts is None else tuple(_part(part) for part in parts),
         anonymous_bytes=None if measured is None else int(float(measured) * 1e6),
+        signature=_signature.of_manifest(content.get("signature")),
     )
 
 

@@ -71,8 +71,8 @@ class ModelMount(Construct):
     def _configure(self, function: lambda_.DockerImageFunction) -> None:
         """What a serving function needs beyond `lambda_.FileSystem`."""
 
-    def _publisher(self, architecture: lambda_.Architecture) -> ModelPublisher:
-        """The one function that publishes. The first model's function decides its architecture."""
+    def _publisher(self, architecture: lambda_.Architecture, signatures: str) -> ModelPublisher:
+        """The one function that publishes. The first model's function decides what image it has, so as to share it."""
         made = self.node.try_find_child("Publisher")
         if isinstance(made, ModelPublisher):
             return made
@@ -84,6 +84,7 @@ class ModelMount(Construct):
             vpc_subnets=self.vpc_subnets,
             client_security_group=self.client_security_group,
             architecture=architecture,
+            signatures=signatures,
         )
         self.publisher = publisher.function
         return publisher
@@ -101,6 +102,7 @@ class ModelPublication(Construct):
         directory: Below the mount, of this publication alone: what is not among its newest models there is deleted.
         keep_versions: How many models stay in the directory.
         architecture: Of the function that serves the model.
+        signatures: In the image of that function.
     """
 
     def __init__(
@@ -114,9 +116,10 @@ class ModelPublication(Construct):
         directory: str,
         keep_versions: int,
         architecture: lambda_.Architecture,
+        signatures: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        publisher = mount._publisher(architecture)
+        publisher = mount._publisher(architecture, signatures)
         policy = iam.Policy(
             self, "ReadParts", roles=[publisher.role], statements=[_model_objects.read_statement(objects)]
         )

@@ -45,6 +45,7 @@ class ModelPublisher(Construct):
         vpc_subnets: Which subnets.
         client_security_group: What lets it reach the file system.
         architecture: Of the function, so that its image is the one that the serving functions have.
+        signatures: In the image, for the same reason.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class ModelPublisher(Construct):
         vpc_subnets: ec2.SubnetSelection | None,
         client_security_group: ec2.ISecurityGroup,
         architecture: lambda_.Architecture,
+        signatures: str,
     ) -> None:
         super().__init__(scope, construct_id)
         self.log_group = logs.LogGroup(self, "LogGroup", retention=logs.RetentionDays.ONE_MONTH)
@@ -89,7 +91,12 @@ class ModelPublisher(Construct):
         security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "S3, also to answer CloudFormation")
         context, _ = _image_context.compose(self.node.path, {}, {})
         with _image_context.docker_image_code(
-            self, context, model_digest="", architecture=architecture, command=_image_context.PUBLISH_HANDLER
+            self,
+            context,
+            model_digest="",
+            architecture=architecture,
+            command=_image_context.PUBLISH_HANDLER,
+            signatures=signatures,
         ) as code:
             self.function = lambda_.DockerImageFunction(
                 self,

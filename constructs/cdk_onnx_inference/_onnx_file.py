@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ._signature import DATATYPES, Signature, Tensor
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _EXTERNAL = 1  # TensorProto.DataLocation
 _MAX_NESTING = 100  # protobuf's own default limit
@@ -35,12 +37,14 @@ class OnnxFile:
         external_data: Location -> number of bytes that the file must have at least, for each file that holds weights.
             A location is as written in the model: meant relative to the model's directory, but not checked here.
         weights_in_graph: Bytes of tensors that are inside the file itself.
+        signature: Inputs and outputs, or None if one is no tensor that the Open Inference Protocol can carry.
     """
 
     ir_version: int
     opsets: dict[str, int]
     external_data: dict[str, int]
     weights_in_graph: int
+    signature: Signature | None
 
 
 def is_git_lfs_pointer(path: Path) -> bool:
@@ -73,6 +77,9 @@ class _Reader:
     content: mmap.mmap
     external_data: dict[str, int] = field(default_factory=dict)
     weights_in_graph: int = 0
+    initializers: set[str] = field(default_factory=set)
+    inputs: list[Tensor | None] = field(default_factory=list)
+    outputs: list[Tensor | None] = field(default_factory=list)
 
     def model(self) -> OnnxFile:
         if self.content[4:8] == b"ORTM":
@@ -95,7 +102,7 @@ class _Reader:
             raise UnreadableOnnxFile("it is not an ONNX model: it has no graph or no IR version")
         if ir_version >= 3 and not opsets:
             raise UnreadableOnnxFile("it names no operator set")
-        return OnnxFile(ir_version, opsets, self.external_data, self.weights_in_graph)
+        return OnnxFile(ir_version, opsets, self.external_data, self.weights_in_graph, self._signature())
 
     def _opset(self, span: _Span) -> tuple[str, int]:
         domain, version = "", 0
@@ -111,9 +118,48 @@ class _Reader:
             if number == 1:
                 self._node(_span(value), depth)
             elif number == 5:
-                self._tensor(_span(value))
+                self._initializer(self._tensor(_span(value)), depth)
             elif number == 15:
-                self._sparse_tensor(_span(value))
+                self._initializer(self._sparse_tensor(_span(value)), depth)
+            elif number in (11, 12) and depth == 0:
+                (self.inputs if number == 11 else self.outputs).append(self._value_info(_span(value)))
+
+    def _signature(self) -> Signature | None:
+        """Inputs that have an initializer are optional; onnxruntime does not count them among a session's inputs."""
+        inputs = [tensor for tensor in self.inputs if tensor is None or tensor.name not in self.initializers]
+        known = [tensor for tensor in (*inputs, *self.outputs) if tensor is not None]
+        if len(known) < len(inputs) + len(self.outputs):
+            return None
+        return Signature(tuple(known[: len(inputs)]), tuple(known[len(inputs) :]))
+
+    def _initializer(self, name: str, depth: int) -> None:
+        if depth == 0:
+            self.initializers.add(name)
+
+    def _value_info(self, span: _Span) -> Tensor | None:
+        name, tensor_type = "", None
+        for number, value in self._fields(span):
+            if number == 1:
+                name = self._text(_span(value))
+            elif number == 2:
+                tensor_type = next((_span(given) for kind, given in self._fields(_span(value)) if kind == 1), None)
+        if tensor_type is None:  # a sequence, a map, optional, sparse
+            return None
+        datatype: str | None = None
+        shape: tuple[int, ...] = ()
+        for number, value in self._fields(tensor_type):
+            if number == 1:
+                datatype = DATATYPES.get(_number(value))
+            elif number == 2:
+                shape = tuple(self._dimension(_span(given)) for kind, given in self._fields(_span(value)) if kind == 1)
+        return None if datatype is None else Tensor(name, datatype, shape)
+
+    def _dimension(self, span: _Span) -> int:
+        size = -1
+        for number, value in self._fields(span):
+            if number == 1:
+                size = _number(value)
+        return size if size < 1 << 63 else -1
 
     def _nodes(self, span: _Span, *, node_field: int, depth: int) -> None:
         for number, value in self._fields(span):
@@ -136,12 +182,17 @@ class _Reader:
             elif number in (22, 23):  # sparse_tensor, sparse_tensors
                 self._sparse_tensor(_span(value))
 
-    def _sparse_tensor(self, span: _Span) -> None:
+    def _sparse_tensor(self, span: _Span) -> str:
+        name = ""
         for number, value in self._fields(span):
-            if number in (1, 2):  # values, indices
+            if number == 1:  # values: their name is the sparse tensor's
+                name = self._tensor(_span(value))
+            elif number == 2:  # indices
                 self._tensor(_span(value))
+        return name
 
-    def _tensor(self, span: _Span) -> None:
+    def _tensor(self, span: _Span) -> str:
+        name = ""
         entries: dict[str, str] = {}
         external = False
         for number, value in self._fields(span):
@@ -150,10 +201,13 @@ class _Reader:
                 entries[key] = text
             elif number == 14:
                 external = _number(value) == _EXTERNAL
+            elif number == 8:
+                name = self._text(_span(value))
             elif number in (4, 5, 6, 7, 9, 10, 11):  # the *_data fields
                 self.weights_in_graph += value[1] - value[0] if isinstance(value, tuple) else 8
         if external:
             self._external(entries)
+        return name
 
     def _external(self, entries: dict[str, str]) -> None:
         location = entries.get("location", "")

@@ -23,6 +23,9 @@ MANAGE_NETWORK_INTERFACES: Final = (
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
 """
 
+INVOKE: Final = ("lambda:InvokeFunction",)  # Write
+"""To ping an alias."""
+
 READ_OBJECTS: Final = ("s3:GetObject",)  # Read
 """To download the parts of a model."""
 
@@ -130,3 +133,80 @@ READ_EVENT_RULES: Final = (
     "events:ListTargetsByRule",  # List
 )
 """What S3 Files needs on all rules."""
+
+SEND_MESSAGES: Final = ("sqs:SendMessage",)  # Write
+"""To put messages into a queue."""
+
+CONSUME_MESSAGES: Final = (
+    "sqs:DeleteMessage",  # Write
+    "sqs:GetQueueAttributes",  # Read
+    "sqs:ReceiveMessage",  # Write
+)
+"""What an event source mapping needs, which acts with its function's role.
+
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+"""
+
+MOVE_MESSAGES: Final = (
+    "sqs:ChangeMessageVisibility",  # Write
+    "sqs:DeleteMessage",  # Write
+    "sqs:GetQueueAttributes",  # Read
+    "sqs:ReceiveMessage",  # Write
+)
+"""To take messages out of a queue, or to put them back at once."""
+
+SUBMIT_JOBS: Final = (
+    "dynamodb:DeleteItem",  # Write; the record of a job that could not be queued
+    "dynamodb:GetItem",  # Read
+    "dynamodb:PutItem",  # Write
+    "dynamodb:UpdateItem",  # Write
+)
+"""To make jobs, to read them, and to write that they were cancelled or are past their deadline."""
+
+WORK_ON_JOBS: Final = (
+    "dynamodb:BatchGetItem",  # Read
+    "dynamodb:GetItem",  # Read
+    "dynamodb:PartiQLUpdate",  # Write; the same as the last, for several records in one call
+    "dynamodb:PutItem",  # Write; of jobs that were put on the queue without the API
+    "dynamodb:UpdateItem",  # Write
+)
+"""To read jobs by their ids, to write what becomes of them, and to make the records that are not there."""
+
+READ_JOBS: Final = ("dynamodb:GetItem",)  # Read
+"""To read jobs by their ids."""
+
+CHANGE_JOBS: Final = (
+    "dynamodb:GetItem",  # Read
+    "dynamodb:PartiQLUpdate",  # Write
+    "dynamodb:UpdateItem",  # Write
+)
+"""To read jobs by their ids, and to write what became of them."""
+
+FIND_OPEN_JOBS: Final = ("dynamodb:Query",)  # Read
+"""To find jobs past their deadline, by the index of open jobs."""
+
+WRITE_OBJECTS: Final = ("s3:PutObject",)  # Write
+"""To put payloads into a bucket."""
+
+READ_STREAM: Final = (
+    "dynamodb:DescribeStream",  # Read
+    "dynamodb:GetRecords",  # Read
+    "dynamodb:GetShardIterator",  # Read
+    "dynamodb:ListStreams",  # List
+)
+"""What a pipe needs on a table's stream.
+
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-permissions.html
+"""
+
+DECRYPT: Final = ("kms:Decrypt",)  # Write
+"""To read what is encrypted with a customer's key."""
+
+ENCRYPT: Final = (
+    "kms:Decrypt",  # Write
+    "kms:GenerateDataKey",  # Write
+)
+"""To write what is encrypted with a customer's key. SQS, S3 and DynamoDB need the first too."""
+
+MISS_OBJECTS: Final = ("s3:ListBucket",)  # List
+"""Without it S3 answers 403 for an object that is not there, as it does for one that a policy forgot."""

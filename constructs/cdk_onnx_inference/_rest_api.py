@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_cdk import Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from ._access_log import REST_API_FORMAT
-from ._routes import ROUTES
+from ._routes import Routes
 from .api_auth import AnyApiAuth, ApiKeyAuth, IamAuth
 from .api_type import RestApiType
 from .throttle import Throttle
@@ -39,6 +39,7 @@ def build(
     description: str,
     api_type: RestApiType,
     alias: lambda_.IAlias,
+    routes: Routes,
     auth: AnyApiAuth,
     throttle: Throttle,
     access_log_group: logs.ILogGroup,
@@ -67,11 +68,7 @@ def build(
             tracing_enabled=True,
         ),
     )
-    integration = apigateway.LambdaIntegration(
-        alias, scope_permission_to_method=False, timeout=api_type.integration_timeout
-    )
-    for method, path in ROUTES:
-        api.root.resource_for_path(path).add_method(method, integration)
+    add_routes(api, alias, routes, timeout=api_type.integration_timeout)
     stage = api.deployment_stage
     stack = Stack.of(scope)
     url = f"https://{api.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}/{stage.stage_name}"
@@ -87,3 +84,10 @@ def build(
     )
     usage_plan.add_api_key(api_key)
     return RestApiParts(api, stage, url, execute_arn, api_key, usage_plan)
+
+
+def add_routes(api: apigateway.RestApi, alias: lambda_.IAlias, routes: Routes, *, timeout: Duration | None) -> None:
+    """Adds methods for an alias, with one permission for all of them, and the API's own authorisation."""
+    integration = apigateway.LambdaIntegration(alias, scope_permission_to_method=False, timeout=timeout)
+    for method, path in routes:
+        api.root.resource_for_path(path).add_method(method, integration)

@@ -1,7 +1,8 @@
-"""The routes of the Open Inference Protocol that an API passes to the handler. All others are answered by the API.
+"""The routes that an API passes to the handler. All others are answered by the API.
 
-The handler has the same table (`onnx_handler.open_inference.ROUTES`); a contract test holds the two equal. A route
-that only one side knows would be either a 404 of the API or an unreachable part of the handler.
+The handler has the same tables (`onnx_handler.open_inference.ROUTES`, `onnx_handler.job_api.ROUTES`); a contract test
+holds them equal. A route that only one side knows would be either a 404 of the API or an unreachable part of the
+handler.
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 """
@@ -10,7 +11,10 @@ from __future__ import annotations
 
 from typing import Final
 
-ROUTES: Final[tuple[tuple[str, str], ...]] = (
+Routes = tuple[tuple[str, str], ...]
+"""(method, path template). Templates are in API Gateway's notation, which HTTP and REST APIs share."""
+
+ROUTES: Final[Routes] = (
     ("GET", "/v2"),
     ("GET", "/v2/health/live"),
     ("GET", "/v2/health/ready"),
@@ -21,4 +25,18 @@ ROUTES: Final[tuple[tuple[str, str], ...]] = (
     ("GET", "/v2/models/{model}/versions/{version}/ready"),
     ("POST", "/v2/models/{model}/versions/{version}/infer"),
 )
-"""(method, path template). Templates are in API Gateway's notation, which HTTP and REST APIs share."""
+"""Of the Open Inference Protocol."""
+
+JOB_ROUTES: Final[Routes] = (
+    ("POST", "/v2/models/{model}/jobs"),
+    ("PUT", "/v2/models/{model}/jobs/{id}"),
+    ("GET", "/v2/models/{model}/jobs/{id}"),
+    ("DELETE", "/v2/models/{model}/jobs/{id}"),
+    ("GET", "/v2/models/{model}/jobs/{id}/result"),
+    ("POST", "/v2/models/{model}/versions/{version}/jobs"),
+    ("PUT", "/v2/models/{model}/versions/{version}/jobs/{id}"),
+    ("GET", "/v2/models/{model}/versions/{version}/jobs/{id}"),
+    ("DELETE", "/v2/models/{model}/versions/{version}/jobs/{id}"),
+    ("GET", "/v2/models/{model}/versions/{version}/jobs/{id}/result"),
+)
+"""Of jobs, which answer when they are asked for."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from aws_cdk import Size
 
-from . import _bucket_parts, _environment, _image_context, _model_files, _validation
+from . import _bucket_parts, _environment, _image_context, _model_files, _signature, _validation
 from ._model_mount import ModelMount
+from ._signature import Signature
 from ._tokens import is_unresolved
 from .errors import Problem
 from .model_part import ModelPart
@@ -43,6 +44,7 @@ class ServedModel:
         parts: What is uploaded or downloaded of it.
         weights_in_graph: Bytes of weights inside the graph file, as far as known.
         anonymous_bytes: Memory that loading and one run were measured to take, or None.
+        signature: What it takes and gives, as far as known.
     """
 
     source: ModelSource
@@ -52,6 +54,7 @@ class ServedModel:
     parts: tuple[ModelPart, ...]
     weights_in_graph: int
     anonymous_bytes: int | None
+    signature: Signature | None
 
     @property
     def is_downloaded(self) -> bool:
@@ -173,6 +176,24 @@ def image_digest(models: Sequence[ServedModel]) -> str:
     return " ".join(model.digest for model in models if isinstance(model.source, InImage))
 
 
+def signatures(models: Sequence[ServedModel], *, processed: bool) -> str:
+    """The file with the models' signatures, for functions that do not load them.
+
+    Of models whose name or version is known only at deployment nothing can be said, and then nothing is said of the
+    others either: an empty list means that any model may be asked for.
+
+    Args:
+        models: Of the function.
+        processed: Whether the user's own file comes between a request and the model, so that the model's signature is
+            not the requests'.
+    """
+    if any(is_unresolved(text) for model in models for text in (model.name, model.source.version)):
+        return _signature.as_json([])
+    return _signature.as_json(
+        (model.name, model.source.version, None if processed else model.signature) for model in models
+    )
+
+
 def environment(
     models: Sequence[ServedModel],
     *,
@@ -249,7 +270,11 @@ def _collect(path: str, source: ModelSource) -> tuple[list[ServedModel], list[Pr
     if isinstance(source, FromBucket):
         found, problems = _bucket_parts.collect(path, source)
         if found is not None:
-            models = [ServedModel(source, found.name, found.digest, {}, found.parts, 0, found.anonymous_bytes)]
+            models = [
+                ServedModel(
+                    source, found.name, found.digest, {}, found.parts, 0, found.anonymous_bytes, found.signature
+                )
+            ]
     elif isinstance(source, LocalModel):
         files, problems = _model_files.collect(path, source)
         if files is not None:
@@ -262,6 +287,7 @@ def _collect(path: str, source: ModelSource) -> tuple[list[ServedModel], list[Pr
                     files.parts,
                     files.weights_in_graph,
                     files.anonymous_bytes,
+                    files.signature,
                 )
             ]
     else:

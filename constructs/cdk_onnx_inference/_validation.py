@@ -29,7 +29,7 @@ _MIB = 1024 * 1024
 
 def memory_size(path: str, value: float) -> list[Problem]:
     """128 to 10240 MB in steps of 1. CDK accepts anything; CloudFormation has the limit of another compute type."""
-    return _whole_number("memory-size-range", path, value, 128, 10240, "MB", f"1769 MB give one vCPU. {_LAMBDA_LIMITS}")
+    return whole_number("memory-size-range", path, value, 128, 10240, "MB", f"1769 MB give one vCPU. {_LAMBDA_LIMITS}")
 
 
 def timeout(path: str, value: Duration) -> list[Problem]:
@@ -65,7 +65,7 @@ def reserved_concurrent_executions(path: str, value: float | None) -> list[Probl
     """0 or more; 0 stops the function."""
     if value is None:
         return []
-    return _whole_number(
+    return whole_number(
         "reserved-concurrency-range",
         path,
         value,
@@ -229,7 +229,7 @@ def mount_path(path: str, value: str) -> list[Problem]:
 
 def keep_versions(path: str, value: float) -> list[Problem]:
     """2 to 100: the version that is serving during a deployment needs its model until the next one has taken over."""
-    return _whole_number(
+    return whole_number(
         "keep-versions-range", path, value, 2, 100, "models", "The newest is one of them, the one before it another."
     )
 
@@ -238,7 +238,7 @@ def positive(code: str, path: str, value: float, *, whole: bool, unit: str, fix:
     """A number above zero."""
     if is_unresolved(value):
         return []
-    if _is_number(value) and value > 0 and (not whole or value == int(value)):
+    if is_number(value) and value > 0 and (not whole or value == int(value)):
         return []
     allowed = f"a {'whole number' if whole else 'number'} above 0, {unit}"
     return [Problem(code, path, repr(value), allowed, fix)]
@@ -252,16 +252,18 @@ def not_empty(code: str, path: str, value: str | tuple[str, ...], *, allowed: st
     return [Problem(code, path, repr(value), allowed, fix)]
 
 
-def _whole_number(
+def whole_number(
     code: str, path: str, value: Any, minimum: int, maximum: int | None, unit: str, fix: str
 ) -> list[Problem]:
+    """A whole number within bounds, the upper one perhaps open."""
     if is_unresolved(value):
         return []
-    if _is_number(value) and value == int(value) and value >= minimum and (maximum is None or value <= maximum):
+    if is_number(value) and value == int(value) and value >= minimum and (maximum is None or value <= maximum):
         return []
     span = f"{minimum} or more" if maximum is None else f"{minimum} to {maximum}"
     return [Problem(code, path, repr(value), f"{span} {unit}, a whole number", fix)]
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """A number, but neither a bool nor NaN nor infinite."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -18,3 +18,27 @@ FUNCTION_OUTLIVES_API: Final = "cdk-onnx-inference:function-outlives-api"
 
 API_LOG_ROLE: Final = "cdk-onnx-inference:api-log-role"
 """A REST API writes access logs, for which the account needs a role that this stack does not make."""
+
+EXISTING_QUEUE: Final = "cdk-onnx-inference:existing-queue"
+"""Something about a queue that the construct did not make cannot be checked."""
+
+EXISTING_TABLE: Final = "cdk-onnx-inference:existing-table"
+"""Something about a table that the construct did not make cannot be checked."""
+
+EXISTING_BUCKET: Final = "cdk-onnx-inference:existing-bucket"
+"""Nothing about a bucket that the construct did not make is checked."""
+
+VISIBILITY_TIMEOUT: Final = "cdk-onnx-inference:visibility-timeout"
+"""An existing queue gives a message back sooner than AWS recommends."""
+
+NO_SECOND_ATTEMPT: Final = "cdk-onnx-inference:no-second-attempt"
+"""A job is past its deadline before a failed attempt can be repeated."""
+
+VPC_OF_JOBS: Final = "cdk-onnx-inference:vpc-of-jobs"
+"""The worker runs in a VPC of the user's own, which must reach DynamoDB and S3."""
+
+SECOND_WARMER: Final = "cdk-onnx-inference:second-warmer"
+"""A warmer pings a function that has one by its `cold_start` already."""
+
+ACCOUNT_CONCURRENCY: Final = "cdk-onnx-inference:account-concurrency"
+"""More provisioned concurrency than an account has unless AWS has raised its quota."""

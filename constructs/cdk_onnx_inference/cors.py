@@ -14,9 +14,9 @@ class Cors:
 
     Args:
         allow_origins: Origins such as `https://app.example.com`, or `*` alone for all.
-        allow_headers: Request headers that a page may set. Default: what the protocol and AWS signatures use.
+        allow_headers: Request headers that a page may set. Default: what the protocol, jobs and AWS signatures use.
         expose_headers: Response headers that a page may read. Default: the one that says where the JSON of a binary
-            response ends.
+            response ends, and those that say where and when to look for a job.
         max_age: How long a browser may remember the answer. Default: the browser's own choice, a few seconds.
 
     A change updates the API in place.
@@ -27,10 +27,12 @@ class Cors:
         default=(
             "authorization",
             "content-type",
+            "idempotency-key",
             "inference-header-content-length",
+            "job-timeout",
             "x-amz-date",
             "x-amz-security-token",
         )
     )
-    expose_headers: Sequence[str] = ("inference-header-content-length",)
+    expose_headers: Sequence[str] = ("inference-header-content-length", "location", "retry-after")
     max_age: Duration | None = None

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Annotations, Duration, Names, RemovalPolicy, Size
-from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import Annotations, Duration, Names, Size, Stack
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from . import (
+    _cold_start_validation,
     _environment,
     _image_context,
     _model_objects,
-    _permissions,
     _processing_files,
     _served_models,
     _validation,
     _warnings,
 )
+from ._live_function import LiveFunction, Service
 from ._model_mount import ModelPublication
 from ._model_objects import ModelObject
 from ._served_models import ServedModel
 from ._tokens import is_unresolved
+from .cold_start import ColdStart
 from .errors import InvalidInferenceConfig
 from .model_source import FromBucket, InImage, ModelSource, OnMount
 from .processing import Processing
@@ -39,13 +38,14 @@ and in 0.40 s out of a file beside it.
 """
 
 
-class InferenceFunction(Construct):
+class InferenceFunction(LiveFunction):
     """Serves an ONNX model, or several, under the Open Inference Protocol, from a container image on Lambda.
 
     It makes the function, a role of its own with no managed policies, a log group, a version for each change, and the
     alias `live`, which points to the newest version. Everything that invokes the function goes through the alias:
     `grant_invoke`, the metrics, and the library's other constructs. Versions are retained when a newer one takes
-    their place, so that `live` can be pointed back at once; a version of an image function costs nothing by itself.
+    their place, so that `live` can be pointed back at once; a version of an image function costs nothing by itself,
+    except with SnapStart.
 
     Nothing is built at synth: the Docker context is copied into the cloud assembly, and `cdk deploy` builds it.
 
@@ -57,6 +57,8 @@ class InferenceFunction(Construct):
             content publishes a new version.
         processing: The user's own pre- and post-processing, of each model. A change publishes a new version. Default:
             requests go to the model as they are.
+        cold_start: What is done about cold starts: one of the forms of `ColdStart`. A change of form publishes a new
+            version with or from SnapStart, and otherwise updates in place. Default: nothing, which costs nothing.
         memory_size: Memory in MB, a whole number of 128 to 10240. CPU grows with it: 1769 MB are one vCPU, and the
             handler sizes onnxruntime's threads by it. Models whose `manifest.json` says how much memory they were
             measured to take (`measurements.after.anonymous_mb`) must fit. A change publishes a new version. Default:
@@ -94,24 +96,24 @@ class InferenceFunction(Construct):
         role: The function's role; grant it what `processing` needs.
         log_group: Where the function's logs go.
         timeout: Longest run of one invocation.
+        cold_start: What is done about cold starts.
+        reserved_concurrent_executions: Environments that are reserved for the function, or None.
+        scalable_target: Of the alias's provisioned concurrency, where it is scaled; else None.
+        warmer: With `ColdStart.warmer()`; else None.
 
     Raises:
         InvalidInferenceConfig: With all problems: the codes that the factories of `ModelSource` and `Processing` name,
             and `model-missing`, `model-duplicate`, `model-mounts`, `memory-size-range`, `memory-too-small`,
             `timeout-range`, `ephemeral-storage-range`, `ephemeral-storage-too-small`, `reserved-concurrency-range`,
             `environment-reserved`, `environment-name`, `environment-too-large`, `metrics-namespace`, `vpc-missing`,
-            `vpc-of-file-system`, `image-file-collision`, `image-too-large`.
+            `vpc-of-file-system`, `image-file-collision`, `image-too-large`, `cold-start-type`, and those that the
+            factories of `ColdStart` name. At synth, in CDK's own way: `alias-weights`, `provisioned-excluded`,
+            `tenant-isolation`.
 
     Warns, in CDK's way:
-        `cdk-onnx-inference:weights-in-graph`, `cdk-onnx-inference:processing-not-parsed`.
+        `cdk-onnx-inference:weights-in-graph`, `cdk-onnx-inference:processing-not-parsed`,
+        `cdk-onnx-inference:account-concurrency`.
     """
-
-    function: lambda_.DockerImageFunction
-    version: lambda_.Version
-    alias: lambda_.Alias
-    role: iam.Role
-    log_group: logs.ILogGroup
-    timeout: Duration
 
     def __init__(
         self,
@@ -120,6 +122,7 @@ class InferenceFunction(Construct):
         *,
         model: ModelSource | Sequence[ModelSource],
         processing: Processing | None = None,
+        cold_start: ColdStart | None = None,
         memory_size: int = 1769,
         timeout: Duration | None = None,
         architecture: lambda_.Architecture | None = None,
@@ -135,6 +138,8 @@ class InferenceFunction(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.timeout = Duration.seconds(30) if timeout is None else timeout
+        self.cold_start = ColdStart.on_demand() if cold_start is None else cold_start
+        self.reserved_concurrent_executions = reserved_concurrent_executions
         architecture = lambda_.Architecture.X86_64 if architecture is None else architecture
 
         def at(argument: str) -> str:
@@ -157,6 +162,17 @@ class InferenceFunction(Construct):
         problems += wrong_storage or found
         problems += _validation.reserved_concurrent_executions(
             at("reserved_concurrent_executions"), reserved_concurrent_executions
+        )
+        account_concurrency = _cold_start_validation.account_concurrency(self)
+        problems += _cold_start_validation.check(
+            at("cold_start"),
+            self.cold_start,
+            timeout=self.timeout,
+            reserved=reserved_concurrent_executions,
+            on_file_system=mount is not None,
+            storage=storage,
+            region=Stack.of(self).region,
+            account_concurrency=account_concurrency,
         )
         problems += _validation.environment(at("environment"), environment or {})
         problems += _validation.metrics_namespace(at("metrics_namespace"), metrics_namespace)
@@ -217,7 +233,10 @@ class InferenceFunction(Construct):
             ]
             security_groups = [*own, mount.client_security_group]
         self.log_group = log_group or logs.LogGroup(self, "LogGroup", retention=logs.RetentionDays.ONE_MONTH)
-        self.role = self._make_role(in_vpc=vpc is not None, mount=access.statements if access else ())
+        self.role = self._make_role(
+            f"Of the inference function {self.node.path}", in_vpc=vpc is not None, mount_access=access
+        )
+        signatures = _served_models.signatures(models, processed=processing is not None)
         publications = [
             ModelPublication(
                 self,
@@ -228,90 +247,42 @@ class InferenceFunction(Construct):
                 directory=self._directory(models, number),
                 keep_versions=served.source.keep_versions,
                 architecture=architecture,
+                signatures=signatures,
             )
             for number, served in enumerate(models)
             if isinstance(served.source, OnMount)
         ]
-        with _image_context.docker_image_code(
-            self,
-            context,
-            model_digest=_served_models.image_digest(models),
+        self._service = Service(
+            scope=self,
+            context=context,
+            image_digest=_served_models.image_digest(models),
+            signatures=signatures,
             architecture=architecture,
+            environment=variables,
+            metrics_namespace=metrics_namespace,
+            memory_size=memory_size,
+            models=models,
+            ephemeral_storage_size=storage,
+            mount=mount,
+            mount_access=access,
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            security_groups=security_groups,
+            publications=publications,
+            downloads=[part for number, found in objects.items() if models[number].is_downloaded for part in found],
+        )
+        self._make(
+            self._service,
             command=_image_context.HTTP_HANDLER,
-        ) as code:
-            self.function = lambda_.DockerImageFunction(
-                self,
-                "Function",
-                code=code,
-                architecture=architecture,
-                memory_size=memory_size,
-                timeout=self.timeout,
-                ephemeral_storage_size=storage,
-                reserved_concurrent_executions=reserved_concurrent_executions,
-                environment=variables,
-                filesystem=access.file_system if access else None,
-                vpc=vpc,
-                vpc_subnets=vpc_subnets,
-                security_groups=security_groups,
-                role=self.role,
-                log_group=self.log_group,
-                logging_format=lambda_.LoggingFormat.JSON,
-                tracing=lambda_.Tracing.ACTIVE,
-                description=description or _description(models),
-                current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
-            )
-        if mount is not None:
-            mount._configure(self.function)
-        self.version = self.function.current_version
-        self.version.node.add_dependency(*publications, *self._let_read(models, objects))
-        self.alias = lambda_.Alias(self, "Alias", alias_name="live", version=self.version)
+            memory_size=memory_size,
+            environment=variables,
+            with_models=True,
+            description=description or _description(models),
+        )
         self._warn(models, processing_files)
-
-    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Lets `grantee` invoke the alias, and not the function's other versions."""
-        return self.alias.grant_invoke(grantee)
-
-    def metric(
-        self,
-        metric_name: str,
-        *,
-        statistic: str | None = None,
-        period: Duration | None = None,
-        label: str | None = None,
-    ) -> cloudwatch.Metric:
-        """A metric that Lambda itself measures for the alias.
-
-        Args:
-            metric_name: One of https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
-            statistic: E.g. `p99`. Default: average.
-            period: What one value is made of. Default: 5 minutes.
-            label: Name in a graph. Default: CloudWatch's.
-        """
-        return self.alias.metric(metric_name, statistic=statistic, period=period, label=label)
-
-    def metric_duration(
-        self, *, statistic: str | None = None, period: Duration | None = None, label: str | None = None
-    ) -> cloudwatch.Metric:
-        """Milliseconds that an invocation of the alias took, its start not counted. Default statistic: average."""
-        return self.alias.metric_duration(statistic=statistic, period=period, label=label)
-
-    def metric_errors(
-        self, *, statistic: str | None = None, period: Duration | None = None, label: str | None = None
-    ) -> cloudwatch.Metric:
-        """Invocations of the alias that failed: timeouts and crashes, not 4xx answers. Default statistic: sum."""
-        return self.alias.metric_errors(statistic=statistic, period=period, label=label)
-
-    def metric_invocations(
-        self, *, statistic: str | None = None, period: Duration | None = None, label: str | None = None
-    ) -> cloudwatch.Metric:
-        """Invocations of the alias, failed ones included, throttled ones not. Default statistic: sum."""
-        return self.alias.metric_invocations(statistic=statistic, period=period, label=label)
-
-    def metric_throttles(
-        self, *, statistic: str | None = None, period: Duration | None = None, label: str | None = None
-    ) -> cloudwatch.Metric:
-        """Invocations of the alias that Lambda refused for want of concurrency. Default statistic: sum."""
-        return self.alias.metric_throttles(statistic=statistic, period=period, label=label)
+        _cold_start_validation.warn_of_account(
+            self, self.cold_start, reserved_concurrent_executions, account_concurrency
+        )
 
     def _objects(self, construct_id: str, model: ServedModel) -> list[ModelObject]:
         """The model's parts in S3. Those that are on this machine become assets, which add no resource."""
@@ -327,50 +298,6 @@ class InferenceFunction(Construct):
         model = models[number]
         known = [text for text in (model.name, model.source.version) if not is_unresolved(text)]
         return "/".join([function, *known]) if len(known) == 2 else f"{function}/{number}"
-
-    def _let_read(
-        self, models: Sequence[ServedModel], objects: Mapping[int, Sequence[ModelObject]]
-    ) -> list[iam.Policy]:
-        """Lets the function read the objects that it downloads, by a policy of these objects' own.
-
-        A new model makes a new policy, and CloudFormation removes the old one last, when the alias has moved: until
-        then the version that is serving reads what it needs.
-        """
-        parts = [part for number, found in objects.items() if models[number].is_downloaded for part in found]
-        if not parts:
-            return []
-        digest = hashlib.sha256("".join(model.digest for model in models if model.is_downloaded).encode())
-        return [
-            iam.Policy(
-                self,
-                f"ReadModel{digest.hexdigest()[:8]}",
-                roles=[self.role],
-                statements=[_model_objects.read_statement(parts)],
-            )
-        ]
-
-    def _make_role(self, *, in_vpc: bool, mount: Sequence[iam.PolicyStatement]) -> iam.Role:
-        """A role whose policies are part of it, so that they exist before the function that Lambda checks them for."""
-        policies = {
-            "WriteLogs": iam.PolicyDocument(
-                statements=[
-                    iam.PolicyStatement(actions=[*_permissions.WRITE_LOGS], resources=[self.log_group.log_group_arn])
-                ]
-            )
-        }
-        if in_vpc:
-            policies["ManageNetworkInterfaces"] = iam.PolicyDocument(
-                statements=[iam.PolicyStatement(actions=[*_permissions.MANAGE_NETWORK_INTERFACES], resources=["*"])]
-            )
-        if mount:
-            policies["ReadModels"] = iam.PolicyDocument(statements=mount)
-        return iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"Of the inference function {self.node.path}",
-            inline_policies=policies,
-        )
 
     def _warn(self, models: Sequence[ServedModel], processing: _processing_files.ProcessingFiles | None) -> None:
         for model in models:

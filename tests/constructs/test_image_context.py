@@ -75,6 +75,7 @@ def test_has_the_runtime_the_model_and_the_processing(
         "Dockerfile",
         ".dockerignore",
         "requirements.txt",
+        "signatures.json",
         "model/model.onnx",
         "model/manifest.json",
         "model/goldens/one.json",
@@ -138,7 +139,7 @@ def test_hash_does_not_depend_on_where_things_are(
     InferenceFunction(
         stack,
         "AnotherId",
-        model=ModelSource.in_image(other / "another-name"),
+        model=ModelSource.in_image(other / "another-name", name=package.name),
         processing=Processing(other / "words.py", tmp_path / "words.txt"),
     )
     assert hash_of(stack) == first

@@ -262,15 +262,17 @@ def test_cors(function: InferenceFunction) -> None:
     cors = Cors(allow_origins=["https://app.example.com"], max_age=Duration.hours(1))
     assert synth.only(template(function, cors=cors), "AWS::ApiGatewayV2::Api")["CorsConfiguration"] == {
         "AllowOrigins": ["https://app.example.com"],
-        "AllowMethods": ["GET", "POST"],
+        "AllowMethods": ["DELETE", "GET", "POST", "PUT"],
         "AllowHeaders": [
             "authorization",
             "content-type",
+            "idempotency-key",
             "inference-header-content-length",
+            "job-timeout",
             "x-amz-date",
             "x-amz-security-token",
         ],
-        "ExposeHeaders": ["inference-header-content-length"],
+        "ExposeHeaders": ["inference-header-content-length", "location", "retry-after"],
         "MaxAge": 3600,
     }
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from cdk_onnx_inference._onnx_file import OnnxFile, UnreadableOnnxFile, is_git_lfs_pointer, read_onnx_file
+from cdk_onnx_inference._signature import Signature, Tensor
 from tests.support import models
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
@@ -44,7 +45,39 @@ def test_versions_and_weights(tmp_path: Path) -> None:
         opsets={"": models.OPSET, "ai.onnx.ml": 3},
         external_data={},
         weights_in_graph=12 * 4,
+        signature=Signature((Tensor("x", "FP32", (-1, 4)),), (Tensor("y", "FP32", (-1, 3)),)),
     )
+
+
+def signature(tmp_path: Path, made: onnx.ModelProto) -> Signature | None:
+    return read(tmp_path / "m.onnx", made.SerializeToString()).signature
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((), ()), (None, ()), ((0, 3), (0, 3)), (("n", "m"), (-1, -1)), ((2, "n"), (2, -1))]
+)
+def test_signature_has_shapes(tmp_path: Path, shape: models.Shape | None, expected: tuple[int, ...]) -> None:
+    found = signature(tmp_path, models.identity(shape=shape))
+    assert found is not None
+    assert (found.inputs[0].shape, found.outputs[0].shape) == (expected, expected)
+
+
+def test_dimensions_without_a_value_are_of_any_size(tmp_path: Path) -> None:
+    made = models.identity(shape=("n", 3, 4))
+    dimensions = made.graph.input[0].type.tensor_type.shape.dim
+    dimensions[1].ClearField("dim_value")
+    dimensions[2].dim_value = -1
+    found = signature(tmp_path, made)
+    assert found is not None
+    assert found.inputs[0].shape == (-1, -1, -1)
+
+
+def test_no_signature_of_what_the_protocol_cannot_carry(tmp_path: Path) -> None:
+    made = models.identity()
+    made.graph.output[0].CopyFrom(
+        helper.make_value_info("y", helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, [2])))
+    )
+    assert signature(tmp_path, made) is None
 
 
 def test_both_spellings_of_the_standard_domain(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ SOURCES = [*(ROOT / "constructs").rglob("*.py"), *(ROOT / "stacks").rglob("*.py"
 TESTS = [*(ROOT / "tests" / "constructs").rglob("test_*.py")]
 
 CODES = [
+    "alias-weights",
     "api-timeout-range",
     "auth-unsupported",
+    "cold-start-type",
     "context-key",
     "context-value",
     "cors-origins",
@@ -29,6 +31,8 @@ CODES = [
     "jwt-audience",
     "jwt-issuer",
     "keep-versions-range",
+    "max-concurrency-over-reserved",
+    "max-concurrency-range",
     "memory-size-range",
     "memory-too-small",
     "metrics-namespace",
@@ -56,21 +60,39 @@ CODES = [
     "processing-name",
     "processing-requirements",
     "processing-syntax",
+    "provisioned-excluded",
+    "provisioned-over-account",
+    "provisioned-over-reserved",
+    "provisioned-range",
+    "provisioned-schedule",
+    "provisioned-target-range",
     "reason-missing",
     "reserved-concurrency-range",
+    "snap-start-ephemeral-storage",
+    "snap-start-file-system",
+    "snap-start-region",
     "stage-name",
+    "tenant-isolation",
     "throttle-burst",
     "throttle-rate",
     "timeout-range",
     "vpc-missing",
     "vpc-of-file-system",
+    "warmer-concurrency-range",
+    "warmer-excluded",
+    "warmer-hold-range",
+    "warmer-hold-timeout",
+    "warmer-hours",
+    "warmer-interval",
+    "warmer-over-reserved",
+    "warmer-time-zone",
 ]
 
 
 def test_codes_are_listed() -> None:
     """A code leaves this list only with a major version."""
     constructor = re.compile(
-        r"(?:Problem|_whole_number|positive|not_empty)\(\s*\"([a-z-]+)\"|self\._problems\.append\(Problem\(\"([a-z-]+)\""
+        r"(?:Problem|whole_number|_over_reserved|positive|not_empty)\(\s*\"([a-z-]+)\"|self\._problems\.append\(Problem\(\"([a-z-]+)\""
     )
     found = {name for path in SOURCES for match in constructor.findall(path.read_text()) for name in match if name}
     assert sorted(found) == CODES
@@ -90,9 +112,11 @@ def test_warnings_are_listed() -> None:
     """An id leaves this list only with a major version: users acknowledge warnings by it."""
     ids = sorted(value for name, value in vars(_warnings).items() if name.isupper())
     assert ids == [
+        "cdk-onnx-inference:account-concurrency",
         "cdk-onnx-inference:api-log-role",
         "cdk-onnx-inference:function-outlives-api",
         "cdk-onnx-inference:processing-not-parsed",
+        "cdk-onnx-inference:second-warmer",
         "cdk-onnx-inference:weights-in-graph",
     ]
     assert [name for name in ids if not any(name in path.read_text() for path in TESTS)] == []

@@ -93,6 +93,7 @@ def test_wheel_has_the_packages_and_the_runtime(wheel: Path) -> None:
         "Dockerfile",
         ".dockerignore",
         "requirements.txt",
+        "signatures.json",
         "model/README",
         "processing/requirements.txt",
     }
