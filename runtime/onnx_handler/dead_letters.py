@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-from time import time
 from typing import Any
 
 from . import job_message, jobs
@@ -54,7 +53,7 @@ class Room:
     def _bury(self, delivered: dict[str, Any]) -> None:
         message_id, text = str(delivered["messageId"]), str(delivered.get("body", ""))
         attributes = delivered.get("messageAttributes") or {}
-        now = int(time() * 1000)
+        now = jobs.now()
         sent = int((delivered.get("attributes") or {}).get("SentTimestamp") or now)
         message: Message | None = None
         try:

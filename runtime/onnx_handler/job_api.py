@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from time import monotonic, sleep, time
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from . import content_encoding, job_message, job_validation, jobs
@@ -22,7 +22,6 @@ from .errors import (
     MethodNotAllowed,
     NotFinished,
     NotFound,
-    PayloadTooLarge,
     Unavailable,
 )
 from .events import ENVELOPE_ALLOWANCE, RESPONSE_LIMIT, Request, Response, query, read, write
@@ -77,7 +76,7 @@ class Room:
         self._router = Router(ROUTES)
         self._api: JobApi | None = None
         try:
-            settings = JobSettings.from_environment(os.environ, "JOBS_QUEUE_URL")
+            settings = JobSettings.from_environment(os.environ, "JOBS_QUEUE_URL", "PAYLOAD_BUCKET_NAME")
             signatures = Signatures.load(settings.signatures_path)
         except JobsMisconfigured as cause:
             self._cause = f"the function's environment is wrong: {cause}"
@@ -147,7 +146,7 @@ class JobApi:
 
     def _submit(self, request: Request, route: Match, event: Any, context: Any) -> Response:
         job = self._read(request, route)
-        now = _now()
+        now = jobs.now()
         deadline = now + job.timeout * 1000
         record = Record(
             job.id,
@@ -275,7 +274,7 @@ class JobApi:
     def _cancel(self, request: Request, route: Match, event: Any, context: Any) -> Response:
         record = self._find(route)
         if record.is_open:
-            outcome = self._table.change(jobs.cancel(record.id, _now()))
+            outcome = self._table.change(jobs.cancel(record.id, jobs.now()))
             if outcome.error is not None:
                 raise outcome.error
             record = self._find(route)
@@ -296,7 +295,7 @@ class JobApi:
 
     def _settled(self, record: Record) -> Record:
         """The record, EXPIRED if it is past its deadline: whoever reads it first writes so."""
-        now = _now()
+        now = jobs.now()
         if not record.is_overdue(now):
             return record
         outcome = self._table.change(jobs.expire(record, now))
@@ -351,10 +350,6 @@ def _wait(text: str | None) -> float:
     if not 0 <= seconds < 1e9:
         raise InvalidInput(f"wait is {text!r:.40}; seconds are expected, of which at most {LONGEST_WAIT:g} are waited")
     return min(seconds, LONGEST_WAIT)
-
-
-def _now() -> int:
-    return int(time() * 1000)
 
 
 def _error_response(problem: InferenceError) -> Response:

@@ -23,7 +23,7 @@ class JobSettings(NamedTuple):
     Attributes:
         table: name of the table with the job records.
         queue_url: the queue that jobs are put on; only the job API sends.
-        bucket: the bucket of bodies and results that are too large for the queue and the table; empty without one.
+        bucket: the bucket of bodies and results that are too large for the queue and the table.
         timeout: seconds from submission to deadline: the default, and the most that a job may ask for.
         retention: seconds that a record is kept after its deadline.
         parked_queue_url: keeps the messages of failed jobs; only the consumer of dead letters sends.

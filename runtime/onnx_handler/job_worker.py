@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from time import time
 from typing import Any
 
 from . import content_encoding, inference_request, inference_response, job_message, jobs
@@ -51,7 +50,7 @@ class Delivery:
         attributes = record.get("attributes") or {}
         self.message_id = str(record["messageId"])
         self.received = int(attributes.get("ApproximateReceiveCount") or 1)
-        self.sent = int(attributes.get("SentTimestamp") or now())
+        self.sent = int(attributes.get("SentTimestamp") or jobs.now())
         self.message: Message | None = None
         self.attempt = 1
         self.again = False
@@ -109,7 +108,7 @@ class Worker:
             if self.table.create(made) is None:
                 self.metrics.count(jobs.FAILED)
             else:
-                self._settle(delivery, jobs.FAILED, self.table.change(jobs.fail(job, now(), str(error))))
+                self._settle(delivery, jobs.FAILED, self.table.change(jobs.fail(job, jobs.now(), str(error))))
         except Exception as problem:
             self.hand_back([delivery], problem)
 
@@ -130,7 +129,7 @@ class Worker:
         return [delivery for delivery in started if not delivery.again]
 
     def _start(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        outcomes = self.table.change_all([jobs.start(one.job.id, one.attempt, now()) for one in deliveries])
+        outcomes = self.table.change_all([jobs.start(one.job.id, one.attempt, jobs.now()) for one in deliveries])
         left = [(one, outcome) for one, outcome in zip(deliveries, outcomes, strict=True) if not outcome.done]
         not_to_run = {
             id(delivery)
@@ -154,33 +153,33 @@ class Worker:
             if record is None:
                 return True
         job = delivery.job
-        if record.is_overdue(now()):
-            self._settle(delivery, jobs.EXPIRED, self.table.change(jobs.expire(record, now())))
+        if record.is_overdue(jobs.now()):
+            self._settle(delivery, jobs.EXPIRED, self.table.change(jobs.expire(record, jobs.now())))
             return False
         if record.status == jobs.FAILED and job.parked and job.parked == record.parked:
-            deadline = now() + self._settings.timeout * 1000
+            deadline = jobs.now() + self._settings.timeout * 1000
             expires_at = deadline // 1000 + self._settings.retention
-            _known(self.table.change(jobs.revive(job.id, job.parked, now(), deadline, expires_at)))
+            _known(self.table.change(jobs.revive(job.id, job.parked, jobs.now(), deadline, expires_at)))
         elif not record.is_open:
             _log.info("job %s is %s already", job.id, record.status)
             self.metrics.count("DROPPED")
             return False
-        return _known(self.table.change(jobs.start(job.id, delivery.attempt, now()))).done
+        return _known(self.table.change(jobs.start(job.id, delivery.attempt, jobs.now()))).done
 
     def _create(self, delivery: Delivery) -> Record | None:
         """Makes the record of a job that an SDK put on the queue, or returns the record that is there."""
         job = delivery.job
         made = self._record(job.id, job.model, job.version or "", delivery)._replace(fingerprint=_fingerprint(job))
-        if made.is_overdue(now()):
-            overdue = made.overdue(now())
+        if made.is_overdue(jobs.now()):
+            overdue = made.overdue(jobs.now())
             return self.table.create(overdue) or overdue
         return self.table.create(made._replace(status=jobs.RUNNING, attempts=delivery.attempt))
 
     def _record(self, job: str, model: str, version: str, delivery: Delivery) -> Record:
         latest = delivery.sent + self._settings.timeout * 1000
         deadline = min(latest, delivery.message.deadline or latest) if delivery.message is not None else latest
-        expires_at = max(deadline, now()) // 1000 + self._settings.retention
-        return Record(job, model, version, jobs.QUEUED, delivery.sent, now(), deadline, expires_at)
+        expires_at = max(deadline, jobs.now()) // 1000 + self._settings.retention
+        return Record(job, model, version, jobs.QUEUED, delivery.sent, jobs.now(), deadline, expires_at)
 
     def _fetch(self, delivery: Delivery) -> None:
         job = delivery.job
@@ -242,28 +241,28 @@ class Worker:
                 assert delivery.model is not None
                 assert delivery.request is not None
                 response = inference_response.build(delivery.model, delivery.request, answer)
-                return jobs.succeed(job.id, now(), self._stored(job.id, response))
+                return jobs.succeed(job.id, jobs.now(), self._stored(job.id, response))
         except InferenceError as error:
             answer = error
         except Exception as error:
             self.hand_back([delivery], error)
             return None
         _log.warning("job %s failed: %s", job.id, answer)
-        return jobs.fail(job.id, now(), str(answer))
+        return jobs.fail(job.id, jobs.now(), str(answer))
 
     def _stored(self, job: str, response: Response) -> dict[str, Value]:
         result: dict[str, Value] = {"result_headers": response.headers}
-        if len(response.body) > LARGEST_INLINE and self._payloads.has_bucket:
-            result["result_uri"] = self._payloads.put_result(job, response.body, response.headers)
-        else:
+        if len(response.body) <= LARGEST_INLINE:
             result["result"] = response.body
+        else:
+            result["result_uri"] = self._payloads.put_result(job, response.body, response.headers)
         return result
 
     def _settle(self, delivery: Delivery, status: str, outcome: Outcome) -> None:
         if outcome.error is not None:
             self.hand_back([delivery], outcome.error)
         elif outcome.done:
-            self.metrics.count(status, now() - delivery.sent)
+            self.metrics.count(status, jobs.now() - delivery.sent)
         else:
             _log.info("what became of job %s is dropped: it is finished or gone", delivery.message_id)
             self.metrics.count("DROPPED")
@@ -286,11 +285,6 @@ class Worker:
         if notes and self.table.change(notes[0]).error is None:
             self.table.change_all(notes[1:])
         self.metrics.write()
-
-
-def now() -> int:
-    """Milliseconds since the epoch."""
-    return int(time() * 1000)
 
 
 def _known(outcome: Outcome) -> Outcome:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
@@ -320,6 +321,11 @@ class JobTable:
     @property
     def _client(self) -> Any:
         return self._clients.get("dynamodb")
+
+
+def now() -> int:
+    """Milliseconds since the epoch."""
+    return int(time() * 1000)
 
 
 def shard(job: str) -> str:

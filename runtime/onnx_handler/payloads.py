@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from .aws import Clients, code_of
-from .errors import InvalidInput, PayloadTooLarge
+from .errors import InvalidInput
 
 # DynamoDB charges each KB of an item at each write, S3 a put by itself: they cost the same at about 8 KB, and a result
 # in the record saves the worker the time of a put and the client a request.
@@ -22,7 +22,7 @@ class Payloads:
 
     Args:
         clients: for S3.
-        bucket: its name; empty without one.
+        bucket: its name.
     """
 
     def __init__(self, clients: Clients, bucket: str) -> None:
@@ -30,15 +30,7 @@ class Payloads:
         self._bucket = bucket
 
     def put_request(self, job: str, body: bytes) -> str:
-        """Stores a request body, and returns its URI.
-
-        Raises:
-            PayloadTooLarge: there is no bucket.
-        """
-        if not self._bucket:
-            raise PayloadTooLarge(
-                f"the body has {len(body)} bytes, which the queue does not take, and there is no bucket"
-            )
+        """Stores a request body, and returns its URI."""
         return self._put(f"jobs/{job}/request", body, {})
 
     def put_result(self, job: str, body: bytes, headers: dict[str, str]) -> str:
@@ -49,11 +41,6 @@ class Payloads:
         metadata = {name: value for name, value in headers.items() if name == "Inference-Header-Content-Length"}
         key = f"jobs/{job}/result-{os.urandom(6).hex()}"
         return self._put(key, body, {"ContentType": headers["Content-Type"], "Metadata": metadata})
-
-    @property
-    def has_bucket(self) -> bool:
-        """Whether there is one."""
-        return bool(self._bucket)
 
     def get(self, uri: str) -> bytes:
         """The object of a URI.
@@ -91,7 +78,7 @@ class Payloads:
     def _key(self, uri: str) -> str:
         # The worker's role may be allowed more than whoever may send a message.
         start = f"s3://{self._bucket}/"
-        if not self._bucket or not uri.startswith(start) or len(uri) == len(start):
+        if not uri.startswith(start) or len(uri) == len(start):
             raise InvalidInput(f"{uri:.200} is not an object of the service's own bucket, {start}")
         return uri[len(start) :]
 

@@ -19,6 +19,7 @@ from . import prefetch  # noqa: F401 - begins to bring the model, in the time th
 
 # isort: split
 import logging
+import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
@@ -46,7 +47,7 @@ class Room:
     """
 
     def __init__(self, clients: Clients | None = None) -> None:
-        settings = JobSettings.from_environment()
+        settings = JobSettings.from_environment(os.environ, "PAYLOAD_BUCKET_NAME")
         try:
             repository = Repository(Settings.all_from_environment())
         except ModelUnusable as cause:  # every job is handed back with it, and is there when the function is mended

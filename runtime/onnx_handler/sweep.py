@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from time import time
 from typing import Any
 
 from . import jobs
@@ -39,7 +38,7 @@ class Room:
         Raises:
             Exception: of AWS, when a job could not be written; whatever went before is done.
         """
-        now = int(time() * 1000)
+        now = jobs.now()
         expired, seen = 0, 0
         for part in range(jobs.OPEN_SHARDS):
             waiting: list[str] = []
