@@ -41,7 +41,11 @@ class Queue:
         self.fault: Exception | None = None
 
     def send_message(
-        self, *, QueueUrl: str, MessageBody: str, MessageAttributes: Any = None  # noqa: N803 - boto3's
+        self,
+        *,
+        QueueUrl: str,
+        MessageBody: str,
+        MessageAttributes: Any = None,  # noqa: N803 - boto3's
     ) -> None:
         if self.fault is not None:
             raise self.fault

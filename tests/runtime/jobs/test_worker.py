@@ -318,7 +318,12 @@ def test_an_unreadable_message_is_a_failed_job(service: Service, body: str, said
 def test_large_bodies_and_results_go_through_the_bucket(start: Start) -> None:
     service = start(models.identity(shape=["n", 4]))
     rows = [[float(number)] * 4 for number in range(20_000)]
-    tensor = {"name": "x", "datatype": "FP32", "shape": [len(rows), 4], "data": [value for row in rows for value in row]}
+    tensor = {
+        "name": "x",
+        "datatype": "FP32",
+        "shape": [len(rows), 4],
+        "data": [value for row in rows for value in row],
+    }
     status, _, answer = service.request("POST", "", json.dumps({"inputs": [tensor]}).encode())
     assert status == 202
     job = json.loads(answer)["id"]

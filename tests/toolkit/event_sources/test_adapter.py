@@ -40,6 +40,9 @@ def test_the_internals_that_are_touched(cloud):
     assert parameters(sqs._md5_msg_attrs) == ["attrs"]
     assert parameters(dynamodb.stream_start_position) == ["table_name", "account_id", "region"]
     assert parameters(dynamodb.stream_records_since)[:3] == ["table_name", "position", "limit"]
+    assert parameters(dynamodb._partiql_key_target) == ["table", "parsed"]
+    assert parameters(dynamodb._emit_stream_event)[:4] == ["table_name", "event_name", "old_item", "new_item"]
+    assert "_partiql_update" in dynamodb._execute_statement.__code__.co_names
     assert parameters(app._get_module) == ["name"]
     assert {"sqs", "dynamodb", "lambda", "cloudformation", "s3"} <= set(app._state_map)
     assert "sqs" in app._build_persistence_save_dict()
@@ -107,6 +110,36 @@ def test_no_message_is_lost_while_others_are_deleted(cloud, queue):
             break
         time.sleep(0 if messages else 0.02)
     assert seen == 900
+
+
+def test_statements_write_the_tables_stream_too(cloud):
+    """MiniStack's do not; the adapter mends that."""
+    table = cloud.client("dynamodb")
+    made = table.create_table(
+        TableName="streamed",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )["TableDescription"]
+    statements = [
+        """INSERT INTO "streamed" VALUE {'id': 'a', 's': 'one'}""",
+        """UPDATE "streamed" SET s = 'two' WHERE id = 'a'""",
+        """DELETE FROM "streamed" WHERE id = 'a'""",
+    ]
+    for statement in statements:
+        (answer,) = table.batch_execute_statement(Statements=[{"Statement": statement}])["Responses"]
+        assert "Error" not in answer
+    with pytest.raises(table.exceptions.ConditionalCheckFailedException):
+        table.execute_statement(Statement=statements[1])
+    first, records = cloud.streams.records(made["LatestStreamArn"], 0, 100)
+    assert first == 0
+    images = [
+        [record["dynamodb"].get(name, {}).get("s", {}).get("S") for name in ("OldImage", "NewImage")]
+        for record in records
+    ]
+    assert [record["eventName"] for record in records] == ["INSERT", "MODIFY", "REMOVE"]
+    assert images == [[None, "one"], ["one", "two"], ["two", None]]
 
 
 def test_a_queue_that_is_gone(cloud):

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from onnx_inference.extras import import_from_extra
 from onnx_inference.local import cloud_state
 from onnx_inference.local.cloud_queues import EmbeddedQueues
-from onnx_inference.local.cloud_streams import PROPERTIES, EmbeddedStreams
+from onnx_inference.local.cloud_streams import PROPERTIES, EmbeddedStreams, with_stream_records
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
@@ -241,6 +241,11 @@ class EmbeddedCloud:
         self._responses = _ministack("core.responses")
         self._replace(self._lambda, "_poll_sqs", lambda: False)
         self._replace(self._pipes, "_poll_once", lambda: None)
+
+        for name in ("insert", "update", "delete"):
+            original = getattr(self._dynamodb, f"_partiql_{name}")
+            replacement = with_stream_records(original, self._dynamodb, inserts=name == "insert")
+            self._replace(self._dynamodb, f"_partiql_{name}", replacement)
 
         def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
             self._pipes._pipes[physical_id][PROPERTIES] = dict(properties)

@@ -4,7 +4,7 @@ MiniStack has DynamoDB Streams, but its pipes know neither filters nor input tem
 records, with the template's properties, and the twin runs them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,38 @@ class EmbeddedStreams:
         """Note up to where a pipe has delivered, unless it is gone."""
         if self._pipes._pipes.get_scoped(pipe.account, pipe.region, pipe.name) is not None:
             self._pipes._positions.set_scoped(pipe.account, pipe.region, pipe.arn, position)
+
+
+def with_stream_records(statement: Callable[..., Any], dynamodb: Any, *, inserts: bool) -> Callable[..., Any]:
+    """A PartiQL statement's implementation that also writes the table's stream, which MiniStack's does not.
+
+    Args:
+        statement: MiniStack's implementation of INSERT, UPDATE or DELETE.
+        dynamodb: MiniStack's module of the service.
+        inserts: Whether it is that of INSERT, whose statement has the item instead of its key.
+    """
+
+    def items_of(table: Mapping[str, Any], parsed: Mapping[str, Any]) -> tuple[Any, Any] | None:
+        """The partition and sort key under which the item is kept; None when the statement has no such."""
+        if not inserts:
+            partition, sort, _, error = dynamodb._partiql_key_target(table, parsed)
+            return None if error else (partition, sort)
+        item = parsed.get("item") or {}
+        item = item["M"] if isinstance(item, dict) and set(item) == {"M"} else item
+        sort = dynamodb._extract_key_val(item.get(table["sk_name"])) if table["sk_name"] else "__no_sort__"
+        return dynamodb._extract_key_val(item.get(table["pk_name"])), sort
+
+    def execute(table: dict[str, Any], parsed: dict[str, Any], *arguments: Any) -> Any:
+        key = items_of(table, parsed)
+        old = None if key is None else table["items"].get(key[0], {}).get(key[1])
+        answer = statement(table, parsed, *arguments)
+        new = None if key is None else table["items"].get(key[0], {}).get(key[1])
+        if answer[0] == 200 and old is not new:
+            kind = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
+            dynamodb._emit_stream_event(table["TableName"], kind, old, new)
+        return answer
+
+    return execute
 
 
 def is_table_stream(arn: str) -> bool:

@@ -1,0 +1,45 @@
+"""A job whose worker dies at every place there is: whoever polls it has an answer by its deadline."""
+
+import itertools
+import time
+
+import pytest
+
+from tests.support.job_runs import VISIBILITY_SECONDS, WORKER, Watching
+
+#: Calls of AWS that a small job makes its worker make: it is started, and its end is written.
+CALLS = 2
+
+
+@pytest.mark.parametrize(("call", "when"), itertools.product(range(1, CALLS + 1), ("before", "after")))
+def test_a_worker_that_dies_at_a_call(service, call, when):
+    job = f"dies{call}{when}-1"
+    service.set_visibility("JobsQueue", 1)
+    try:
+        with service.functions_misbehaving(WORKER, die={"job": job, "call": call, "when": when}):
+            began = time.monotonic()
+            service.client().submit({"x": service.inputs(job, 7)}, id=job)
+            watching = Watching(service.client(), job, 60)
+            watching.join(timeout=65)
+        service.judge(job, [job], time.monotonic() - began, may_fail=lambda _: True)
+    finally:
+        service.set_visibility("JobsQueue", VISIBILITY_SECONDS)
+    # Written before the process died, the answer counts; else the message came until the queue gave it up.
+    assert watching.status == ("SUCCEEDED" if (call, when) == (CALLS, "after") else "FAILED")
+
+
+def test_a_job_that_nobody_works_on_expires(service):
+    mappings = service.twin.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    (mapping,) = [one for one in mappings if one["EventSourceArn"].endswith(service._queue_name)]
+    service.twin.client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    try:
+        began = time.monotonic()
+        job = "idle-1"
+        service.client().submit({"x": service.inputs(job, 7)}, id=job, timeout=3)
+        watching = Watching(service.client(), job, 30)
+        watching.join(timeout=35)
+        service.judge(job, [job], time.monotonic() - began, may_fail=lambda _: True)
+    finally:
+        service.twin.client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+    assert watching.status == "EXPIRED"
+    assert watching.seconds < 15
