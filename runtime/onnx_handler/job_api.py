@@ -55,8 +55,6 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 RESERVE = 2.0
 # Seconds that a client is asked to leave before it asks again.
 RETRY_AFTER = 1
-# A queued record that is older than this, in milliseconds, may have lost its message; a repeated PUT sends it again.
-STALE = 30_000
 # Seconds of a call and calls in all: an answer has to come before the API's time is over.
 CALL_TIMEOUT, ATTEMPTS = 4.0, 3
 # Headers of the request that the worker needs, or that say what the body is.
@@ -166,13 +164,10 @@ class JobApi:
         if there.fingerprint != job.fingerprint:
             raise Conflict(f"job {job.id!r} is there already, with another request")
         there = self._settled(there)
-        # A process that died between the record and its message left a job that nobody works on.
-        if there.status == jobs.QUEUED and there.updated_at <= now - STALE:
-            outcome = self._table.change(jobs.touch(there, now))
-            if outcome.error is not None:
-                raise outcome.error
-            if outcome.done:
-                self._send(job, there, forget=False)
+        if there.status == jobs.QUEUED:
+            # Whether its message was ever sent is not known: whoever sent it may have died, or not had the answer. One
+            # message too many costs little, because a finished job is not run again.
+            self._send(job, there, forget=False)
         return self._accepted(request, route, there)
 
     def _read(self, request: Request, route: Match) -> Submission:

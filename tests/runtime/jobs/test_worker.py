@@ -168,7 +168,7 @@ def test_processing_runs_for_each_job_by_itself(start: Start) -> None:
 
 
 def test_duplicates_run_once(service: Service) -> None:
-    status, submitted = service.submit()
+    _, submitted = service.submit()
     (message,) = service.waiting()
     again = {**message, "messageId": "another"}
     assert service.work(message, again) == []
