@@ -10,6 +10,7 @@ from aws_cdk import CfnOutput, Duration, Stack
 from constructs import Construct
 
 from cdk_onnx_inference import (
+    ColdStart,
     InferenceApi,
     InferenceFunction,
     ModelFileSystem,
@@ -32,6 +33,32 @@ class Source(StrEnum):
     S3_FILES = "s3-files"
 
 
+def stored(
+    stack: Stack,
+    path: str | os.PathLike[str],
+    *,
+    name: str | None,
+    version: str,
+    source: Source,
+    keep_versions: int,
+    removal: AnyRemoval | None,
+) -> tuple[ModelSource, ModelFileSystem | ModelS3Files | None]:
+    """The model's source, and the file system that it needs, made in the stack; arguments as for `LargeModel`."""
+    if source is Source.S3:
+        return ModelSource.from_s3(path, name=name, version=version), None
+    if source is Source.EFS:
+        file_system = ModelFileSystem(stack, "Models", removal=removal)
+        return (
+            ModelSource.on_efs(path, file_system=file_system, keep_versions=keep_versions, name=name, version=version),
+            file_system,
+        )
+    bucket = ModelS3Files(stack, "ModelBucket", removal=removal)
+    return (
+        ModelSource.on_s3_files(path, file_system=bucket, keep_versions=keep_versions, name=name, version=version),
+        bucket,
+    )
+
+
 class LargeModel(Stack):
     """Answers requests of the Open Inference Protocol with a model that is not in the function's image.
 
@@ -49,6 +76,8 @@ class LargeModel(Stack):
         keep_versions: How many models stay on the file system. Default: 3.
         removal: What becomes of the storage with the stack. Default: it is retained.
         processing: The user's own pre- and post-processing. Default: none.
+        cold_start: What is done about cold starts; not SnapStart, unless `source` is S3 and the model small. Default:
+            nothing.
         memory_size: Of the function, in MB. Default: 1769.
         timeout: Of the function. Default: the 29 seconds that both kinds of API wait for.
         api_type: HTTP or REST API. Default: HTTP.
@@ -73,6 +102,7 @@ class LargeModel(Stack):
         keep_versions: int = 3,
         removal: AnyRemoval | None = None,
         processing: Processing | None = None,
+        cold_start: ColdStart | None = None,
         memory_size: int = 1769,
         timeout: Duration | None = None,
         api_type: AnyApiType | None = None,
@@ -80,25 +110,21 @@ class LargeModel(Stack):
         **stack_props: Any,
     ) -> None:
         super().__init__(scope, construct_id, **stack_props)
-        self.file_system: ModelFileSystem | ModelS3Files | None = None
-        model: ModelSource
-        if source is Source.EFS:
-            self.file_system = ModelFileSystem(self, "Models", removal=removal)
-            model = ModelSource.on_efs(
-                path, file_system=self.file_system, keep_versions=keep_versions, name=name, version=version
-            )
-        elif source is Source.S3_FILES:
-            self.file_system = ModelS3Files(self, "ModelBucket", removal=removal)
-            model = ModelSource.on_s3_files(
-                path, file_system=self.file_system, keep_versions=keep_versions, name=name, version=version
-            )
-        else:
-            model = ModelSource.from_s3(path, name=name, version=version)
+        model, self.file_system = stored(
+            self,
+            path,
+            name=name,
+            version=version,
+            source=source,
+            keep_versions=keep_versions,
+            removal=removal,
+        )
         self.inference = InferenceFunction(
             self,
             "Inference",
             model=model,
             processing=processing,
+            cold_start=cold_start,
             memory_size=memory_size,
             timeout=Duration.seconds(29) if timeout is None else timeout,
         )

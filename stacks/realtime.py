@@ -7,7 +7,7 @@ from typing import Any
 from aws_cdk import CfnOutput, Duration, Stack
 from constructs import Construct
 
-from cdk_onnx_inference import InferenceApi, InferenceFunction, ModelSource, Processing
+from cdk_onnx_inference import ColdStart, InferenceApi, InferenceFunction, ModelSource, Processing
 from cdk_onnx_inference.api_auth import AnyApiAuth
 from cdk_onnx_inference.api_type import AnyApiType
 
@@ -22,6 +22,7 @@ class Realtime(Stack):
         construct_id: Id, and name, of the stack.
         model: The model to serve.
         processing: The user's own pre- and post-processing. Default: none.
+        cold_start: What is done about cold starts. Default: nothing.
         memory_size: Of the function, in MB. Default: 1769.
         timeout: Of the function. Default: the 29 seconds that both kinds of API wait for.
         api_type: HTTP or REST API. Default: HTTP.
@@ -41,6 +42,7 @@ class Realtime(Stack):
         *,
         model: ModelSource,
         processing: Processing | None = None,
+        cold_start: ColdStart | None = None,
         memory_size: int = 1769,
         timeout: Duration | None = None,
         api_type: AnyApiType | None = None,
@@ -53,6 +55,7 @@ class Realtime(Stack):
             "Inference",
             model=model,
             processing=processing,
+            cold_start=cold_start,
             memory_size=memory_size,
             timeout=Duration.seconds(29) if timeout is None else timeout,
         )

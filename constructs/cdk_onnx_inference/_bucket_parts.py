@@ -25,6 +25,7 @@ class BucketParts:
         parts: Its graph and weights, and the manifest if it was given.
         digest: `sha256:<hex>`, see `_model_manifest.digest_of`.
         anonymous_bytes: Memory that loading and one run were measured to take, or None.
+        load_ms: What loading was measured to take, or None.
         signature: What the model takes and gives, or None without a manifest that says it.
     """
 
@@ -32,6 +33,7 @@ class BucketParts:
     parts: tuple[ModelPart, ...]
     digest: str
     anonymous_bytes: int | None
+    load_ms: float | None
     signature: Signature | None
 
 
@@ -71,7 +73,7 @@ def collect(path: str, source: FromBucket) -> tuple[BucketParts | None, list[Pro
         return None, problems
     name = source.name or manifest.name or source.prefix.strip("/").rpartition("/")[2]
     digest = _model_manifest.digest_of(parts)
-    return BucketParts(name, parts, digest, manifest.anonymous_bytes, manifest.signature), []
+    return BucketParts(name, parts, digest, manifest.anonymous_bytes, manifest.load_ms, manifest.signature), []
 
 
 def _parts(path: str, source: FromBucket) -> tuple[Manifest, tuple[ModelPart, ...], list[Problem]]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from aws_cdk import Annotations, Duration, Size
 from constructs import Construct
 
 from . import _validation, _warnings
 from ._tokens import is_unresolved
-from .cold_start import KINDS, ColdStart, OnDemand, Provisioned, SnapStart, Warmed, WarmerTrigger
+from .cold_start import KINDS, ColdStart, OnDemand, Provisioned, SnapStart, Warmed, WarmerTrigger, WarmHours
 from .errors import Problem
-from .provisioned_concurrency import ProvisionedConcurrency
+from .provisioned_concurrency import ProvisionedConcurrency, UtilizationStatistic
 
 MAX_HOLD_MS = 10_000
 """Longest that a ping may occupy an environment; the handler takes no longer one."""
@@ -20,8 +18,7 @@ _ACCOUNT_CONCURRENCY = "cdk-onnx-inference:account-concurrency"
 _USUAL_LIMIT = 1000
 _MOST_PINGS = {WarmerTrigger.SCHEDULER: 100, WarmerTrigger.RULE: 5}
 _INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
-_DAY = "(?:MON|TUE|WED|THU|FRI|SAT|SUN|[1-7])"
-_WEEK_DAYS = re.compile(rf"{_DAY}(?:-{_DAY})?(?:,{_DAY}(?:-{_DAY})?)*")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _NO_SNAP_START = {"ap-southeast-6": "New Zealand", "ap-east-2": "Taipei"}
 _SNAP_START_TMP = 512
 _UTC = ("Etc/UTC", "UTC")
@@ -73,6 +70,16 @@ def check(
 
 def warmer(path: str, options: Warmed, *, timeout: Duration, reserved: float | None) -> list[Problem]:
     """Of a warmer's options."""
+    if not isinstance(options.trigger, WarmerTrigger):
+        return [
+            Problem(
+                "warmer-trigger",
+                f"{path}.trigger",
+                repr(options.trigger),
+                "a WarmerTrigger",
+                "Give WarmerTrigger.SCHEDULER or WarmerTrigger.RULE.",
+            )
+        ]
     return [
         *_warmer_concurrency(f"{path}.concurrency", options, reserved),
         *_warmer_interval(f"{path}.interval", options.interval),
@@ -171,8 +178,8 @@ def snap_start(path: str, *, on_file_system: bool, storage: Size | None, region:
 def event_source_concurrency(path: str, value: float | None, reserved: float | None) -> list[Problem]:
     """Most concurrent invocations by a queue: 2 to 1000, and no more than are reserved for the function.
 
-    CDK takes any that is above what is reserved: the queue's messages are then throttled, and each time one is it
-    comes nearer to the dead-letter queue.
+    Codes `max-concurrency-range` and `max-concurrency-over-reserved`. CDK takes any that is above what is reserved:
+    the queue's messages are then throttled, and each time one is it comes nearer to the dead-letter queue.
 
     Args:
         path: The problems' path: that of the argument.
@@ -236,7 +243,7 @@ def account_limit(value: object) -> int | None:
 def _over_reserved(
     code: str, path: str, value: float, got: str, reserved: float | None, unit: str, reason: str
 ) -> list[Problem]:
-    if reserved is None or is_unresolved(reserved) or value <= reserved:
+    if reserved is None or is_unresolved(reserved) or not _validation.is_number(reserved) or value <= reserved:
         return []
     return [
         Problem(
@@ -277,6 +284,16 @@ def _bounds(path: str, concurrency: ProvisionedConcurrency) -> list[Problem]:
 
 
 def _target(path: str, concurrency: ProvisionedConcurrency) -> list[Problem]:
+    if not isinstance(concurrency.statistic, UtilizationStatistic):
+        return [
+            Problem(
+                "provisioned-statistic",
+                f"{path}.statistic",
+                repr(concurrency.statistic),
+                "a UtilizationStatistic",
+                "Give UtilizationStatistic.AVERAGE or UtilizationStatistic.MAXIMUM.",
+            )
+        ]
     value = concurrency.target_utilization
     if value is None or is_unresolved(value):
         return []
@@ -391,16 +408,19 @@ def _warmer_hours(path: str, options: Warmed) -> list[Problem]:
     hours = options.hours
     if hours is None:
         return []
+    if not isinstance(hours, WarmHours):
+        fix = "Give e.g. WarmHours(start=8, end=18)."
+        return [Problem("warmer-hours", path, repr(hours), "WarmHours", fix)]
     problems = []
     whole = all(type(hour) is int for hour in (hours.start, hours.end))
-    if not whole or not 0 <= hours.start < hours.end <= 24 or not _WEEK_DAYS.fullmatch(hours.week_days):
+    if not whole or not 0 <= hours.start < hours.end <= 24 or not _are_days(hours.week_days):
         problems.append(
             Problem(
                 "warmer-hours",
                 path,
                 f"{hours.start!r} to {hours.end!r} on {hours.week_days!r}",
                 "a start of 0 to 23, a later end of up to 24, and days such as MON-FRI or SAT,SUN",
-                "For a night, add a second Warmer: one to midnight, one from it.",
+                "A week begins with SUN. For a night, add a second Warmer: one to midnight, one from it.",
             )
         )
     zone = hours.time_zone
@@ -415,3 +435,14 @@ def _warmer_hours(path: str, options: Warmed) -> list[Problem]:
             )
         )
     return problems
+
+
+def _are_days(text: object) -> bool:
+    """Days and ranges of them, as EventBridge counts: no range goes past Saturday."""
+    if not isinstance(text, str):
+        return False
+    for span in text.split(","):
+        ends = span.split("-")
+        if len(ends) > 2 or any(end not in _DAYS for end in ends) or _DAYS.index(ends[0]) > _DAYS.index(ends[-1]):
+            return False
+    return True

@@ -53,7 +53,7 @@ def of_the_worker(table: dynamodb.ITableV2, bucket: s3.IBucket, queues: JobQueue
 def of_the_dead_letters(table: dynamodb.ITableV2, queues: JobQueues) -> Policies:
     """Empties the dead-letter queue into the parked one, and writes why."""
     return {
-        "Jobs": [_allow(_permissions.WORK_ON_JOBS, table.table_arn), *_key(table.encryption_key, _permissions.ENCRYPT)],
+        "Jobs": [_allow(_permissions.BURY_JOBS, table.table_arn), *_key(table.encryption_key, _permissions.ENCRYPT)],
         "Queue": [
             _allow(_permissions.CONSUME_MESSAGES, queues.dead_letters.queue_arn),
             _allow(_permissions.SEND_MESSAGES, queues.parked.queue_arn),
@@ -67,7 +67,7 @@ def of_the_sweeper(table: dynamodb.ITableV2) -> Policies:
     return {
         "Jobs": [
             _allow(_permissions.FIND_OPEN_JOBS, f"{table.table_arn}/index/{OPEN_INDEX}"),
-            _allow(_permissions.CHANGE_JOBS, table.table_arn),
+            _allow(_permissions.EXPIRE_JOBS, table.table_arn),
             *_key(table.encryption_key, _permissions.ENCRYPT),
         ]
     }

@@ -15,10 +15,8 @@ from .errors import Problem
 from .inference_api import InferenceApi
 from .throttle import Throttle
 
-MOST_CONCURRENT = 1000
 _MOST_SECONDS = 14 * 86_400
 _LONGEST_RETENTION = 3650 * 86_400
-_SQS_SCALING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"
 _SQS_BATCHING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
 
 
@@ -43,25 +41,6 @@ def worker_timeout(path: str, value: Duration) -> list[Problem]:
             )
         ]
     return _validation.timeout(path, value)
-
-
-def concurrency(path: str, value: float, reserved: float | None) -> list[Problem]:
-    """2 to 1000, and not more than what is reserved. CDK accepts more, and jobs then fail of throttled polls."""
-    problems = _validation.whole_number(
-        "max-concurrency-range", f"{path}.max_concurrency", value, 2, MOST_CONCURRENT, "workers at once", _SQS_SCALING
-    )
-    if problems or reserved is None or is_unresolved(value) or is_unresolved(reserved) or value <= reserved:
-        return problems
-    return [
-        Problem(
-            "max-concurrency-above-reserved",
-            f"{path}.max_concurrency",
-            f"{value:g}, with reserved_concurrent_executions={reserved:g}",
-            "2 or more, and at most as many as are reserved",
-            "Reserve more, or give a smaller max_concurrency: polls that Lambda throttles count as attempts, so jobs "
-            f"would fail untried. {_SQS_SCALING}",
-        )
-    ]
 
 
 def batch(path: str, size: float, window: Duration) -> list[Problem]:

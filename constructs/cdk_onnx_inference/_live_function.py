@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_cdk import Duration, RemovalPolicy, Size
+from aws_cdk import Duration, Size
 from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
@@ -16,13 +16,12 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct, IDependable
 
-from . import _cold_start_scaling, _image_context, _model_objects, _permissions
-from ._cold_start_rules import ColdStartRules
+from . import _cold_start, _image_context, _model_objects, _permissions
 from ._model_mount import ModelMount
 from ._model_objects import ModelObject
 from ._model_publisher import MountAccess
 from ._served_models import ServedModel
-from .cold_start import ColdStart, Provisioned, SnapStart, Warmed
+from .cold_start import ColdStart
 from .warmer import Warmer
 
 
@@ -167,6 +166,7 @@ class LiveFunction(Construct):
         memory_size: int,
         environment: Mapping[str, str],
         with_models: bool,
+        takes_events: bool,
         description: str,
     ) -> None:
         """Makes the function, its version and its alias, with `timeout`, `role` and so on, which are there already."""
@@ -198,36 +198,16 @@ class LiveFunction(Construct):
                 logging_format=lambda_.LoggingFormat.JSON,
                 tracing=lambda_.Tracing.ACTIVE,
                 description=description,
-                snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS
-                if isinstance(self.cold_start, SnapStart)
-                else None,
-                current_version_options=lambda_.VersionOptions(removal_policy=_fate_of_versions(self.cold_start)),
+                snap_start=_cold_start.snap_start_of(self.cold_start),
+                current_version_options=_cold_start.version_options(self.cold_start),
             )
         if with_models and service.mount is not None:
             service.mount._configure(self.function)
         self.version = self.function.current_version
         if with_models:
             self.version.node.add_dependency(*service.publications, *self._let_read(service))
-        self._go_live()
-
-    def _go_live(self) -> None:
-        self.alias = lambda_.Alias(
-            self,
-            "Alias",
-            alias_name="live",
-            version=self.version,
-            provisioned_concurrent_executions=self.cold_start.concurrency.min_capacity
-            if isinstance(self.cold_start, Provisioned)
-            else None,
-        )
-        self.scalable_target, self.warmer = None, None
-        if isinstance(self.cold_start, Provisioned):
-            self.scalable_target = _cold_start_scaling.add(self.alias, self.cold_start.concurrency)
-        elif isinstance(self.cold_start, Warmed):
-            self.warmer = Warmer.of(self, "Warmer", self, self.cold_start)
-        self.node.add_validation(
-            ColdStartRules(node=self.node, function=self.function, alias=self.alias, cold_start=self.cold_start)
-        )
+        self.alias = _cold_start.live_alias(self, self.version, self.cold_start)
+        self.scalable_target, self.warmer = _cold_start.keep_ready(self, self, takes_events=takes_events)
 
     def _let_read(self, service: Service) -> list[iam.Policy]:
         """Lets the function read the objects that it downloads, by a policy of these objects' own.
@@ -237,7 +217,9 @@ class LiveFunction(Construct):
         """
         if not service.downloads:
             return []
-        digest = hashlib.sha256("".join(model.digest for model in service.models if model.is_downloaded).encode())
+        digest = hashlib.sha256(
+            "".join(model.package_digest for model in service.models if model.is_downloaded).encode()
+        )
         return [
             iam.Policy(
                 self,
@@ -246,10 +228,3 @@ class LiveFunction(Construct):
                 statements=[_model_objects.read_statement(service.downloads)],
             )
         ]
-
-
-def _fate_of_versions(cold_start: ColdStart) -> RemovalPolicy:
-    """Of those that a newer one replaces: with SnapStart each has a snapshot that is paid for."""
-    if isinstance(cold_start, SnapStart) and not cold_start.keep_old_versions:
-        return RemovalPolicy.DESTROY
-    return RemovalPolicy.RETAIN

@@ -39,6 +39,7 @@ class ModelFiles:
         digest: `sha256:<hex>`, see `_model_manifest.digest_of`.
         weights_in_graph: Bytes of weights inside the graph file, rather than beside it.
         anonymous_bytes: Memory that loading and one run were measured to take, or None.
+        load_ms: What loading was measured to take, or None.
         signature: What the model takes and gives, or None if it is nothing that the protocol has a datatype for.
     """
 
@@ -48,6 +49,7 @@ class ModelFiles:
     digest: str
     weights_in_graph: int
     anonymous_bytes: int | None
+    load_ms: float | None
     signature: Signature | None
 
     @property
@@ -149,6 +151,7 @@ def collect(path: str, source: LocalModel) -> tuple[ModelFiles | None, list[Prob
             digest=digest,
             weights_in_graph=onnx.weights_in_graph,
             anonymous_bytes=manifest.anonymous_bytes,
+            load_ms=manifest.load_ms,
             signature=manifest.signature or onnx.signature,
         ),
         [],

@@ -32,6 +32,7 @@ class Manifest:
         parts: The graph and its weights (`parts`).
         anonymous_bytes: Memory that loading the model and one run took, measured with the session options that the
             manifest chose (`measurements.after.anonymous_mb`).
+        load_ms: Milliseconds that loading took, likewise (`measurements.after.load_ms`).
         signature: What the model takes and gives (`signature`).
     """
 
@@ -39,6 +40,7 @@ class Manifest:
     digest: str | None = None
     parts: tuple[ModelPart, ...] | None = None
     anonymous_bytes: int | None = None
+    load_ms: float | None = None
     signature: Signature | None = None
 
 
@@ -73,15 +75,19 @@ def part_of(name: str, file: Path) -> ModelPart:
         return ModelPart(name, file.stat().st_size, hashlib.file_digest(content, "sha256").hexdigest())
 
 
-def digest_of(parts: Iterable[ModelPart]) -> str:
+def digest_of(parts: Iterable[ModelPart], *, manifest: bool = False) -> str:
     """Digest over names and contents of the graph and its weights, whatever their order.
 
     It is that of the text which `sha256sum` prints for the files in the order of their names, so a shell can verify
-    it: `cd model; sha256sum model.onnx model.onnx.data | sha256sum`. The manifest is no part of it.
+    it: `cd model; sha256sum model.onnx model.onnx.data | sha256sum`.
+
+    Args:
+        parts: Of one model.
+        manifest: Count the manifest too, as what tells two packages apart. Default: it is no part of the model.
     """
     listing = hashlib.sha256()
     for part in sorted(parts, key=lambda part: part.path):
-        if part.path != MANIFEST:
+        if manifest or part.path != MANIFEST:
             listing.update(f"{part.sha256}  {part.path}\n".encode())
     return f"sha256:{listing.hexdigest()}"
 
@@ -108,12 +114,14 @@ def _parsed(content: Any) -> Manifest:
         raise ValueError(f"digest {digest!r}")
     parts = content.get("parts")
     name = content.get("name")
-    measured = ((content.get("measurements") or {}).get("after") or {}).get("anonymous_mb")
+    after = (content.get("measurements") or {}).get("after") or {}
+    anonymous, load = after.get("anonymous_mb"), after.get("load_ms")
     return Manifest(
         name=None if name is None else str(name),
         digest=digest,
         parts=None if parts is None else tuple(_part(part) for part in parts),
-        anonymous_bytes=None if measured is None else int(float(measured) * 1e6),
+        anonymous_bytes=None if anonymous is None else int(float(anonymous) * 1e6),
+        load_ms=None if load is None else float(load),
         signature=_signature.of_manifest(content.get("signature")),
     )
 

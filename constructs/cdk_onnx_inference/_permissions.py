@@ -175,12 +175,19 @@ WORK_ON_JOBS: Final = (
 READ_JOBS: Final = ("dynamodb:GetItem",)  # Read
 """To read jobs by their ids."""
 
-CHANGE_JOBS: Final = (
+BURY_JOBS: Final = (
     "dynamodb:GetItem",  # Read
+    "dynamodb:PutItem",  # Write; of jobs that nobody ever started
+    "dynamodb:UpdateItem",  # Write
+)
+"""To write that jobs were given up."""
+
+EXPIRE_JOBS: Final = (
+    "dynamodb:BatchGetItem",  # Read
     "dynamodb:PartiQLUpdate",  # Write
     "dynamodb:UpdateItem",  # Write
 )
-"""To read jobs by their ids, and to write what became of them."""
+"""To write that jobs are past their deadline, several in one call."""
 
 FIND_OPEN_JOBS: Final = ("dynamodb:Query",)  # Read
 """To find jobs past their deadline, by the index of open jobs."""

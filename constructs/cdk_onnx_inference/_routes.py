@@ -29,14 +29,14 @@ ROUTES: Final[Routes] = (
 
 JOB_ROUTES: Final[Routes] = (
     ("POST", "/v2/models/{model}/jobs"),
-    ("PUT", "/v2/models/{model}/jobs/{id}"),
-    ("GET", "/v2/models/{model}/jobs/{id}"),
-    ("DELETE", "/v2/models/{model}/jobs/{id}"),
-    ("GET", "/v2/models/{model}/jobs/{id}/result"),
+    ("PUT", "/v2/models/{model}/jobs/{job}"),
+    ("GET", "/v2/models/{model}/jobs/{job}"),
+    ("GET", "/v2/models/{model}/jobs/{job}/result"),
+    ("DELETE", "/v2/models/{model}/jobs/{job}"),
     ("POST", "/v2/models/{model}/versions/{version}/jobs"),
-    ("PUT", "/v2/models/{model}/versions/{version}/jobs/{id}"),
-    ("GET", "/v2/models/{model}/versions/{version}/jobs/{id}"),
-    ("DELETE", "/v2/models/{model}/versions/{version}/jobs/{id}"),
-    ("GET", "/v2/models/{model}/versions/{version}/jobs/{id}/result"),
+    ("PUT", "/v2/models/{model}/versions/{version}/jobs/{job}"),
+    ("GET", "/v2/models/{model}/versions/{version}/jobs/{job}"),
+    ("GET", "/v2/models/{model}/versions/{version}/jobs/{job}/result"),
+    ("DELETE", "/v2/models/{model}/versions/{version}/jobs/{job}"),
 )
 """Of jobs, which answer when they are asked for."""

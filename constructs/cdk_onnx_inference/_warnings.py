@@ -13,6 +13,9 @@ WEIGHTS_IN_GRAPH: Final = "cdk-onnx-inference:weights-in-graph"
 PROCESSING_NOT_PARSED: Final = "cdk-onnx-inference:processing-not-parsed"
 """The processing file uses a syntax that is newer than the Python that synthesises."""
 
+PUBLISHER_WITHOUT_S3: Final = "cdk-onnx-inference:publisher-without-s3"
+"""The publisher of models seems to have no way to S3, and so none to answer CloudFormation."""
+
 FUNCTION_OUTLIVES_API: Final = "cdk-onnx-inference:function-outlives-api"
 """The function may run on after the API has given the client up."""
 
@@ -39,6 +42,9 @@ VPC_OF_JOBS: Final = "cdk-onnx-inference:vpc-of-jobs"
 
 SECOND_WARMER: Final = "cdk-onnx-inference:second-warmer"
 """A warmer pings a function that has one by its `cold_start` already."""
+
+INIT_PHASE: Final = "cdk-onnx-inference:init-phase"
+"""A start takes longer than Lambda gives it."""
 
 ACCOUNT_CONCURRENCY: Final = "cdk-onnx-inference:account-concurrency"
 """More provisioned concurrency than an account has unless AWS has raised its quota."""

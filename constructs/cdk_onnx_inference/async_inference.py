@@ -20,6 +20,7 @@ from . import (
     _cold_start_validation,
     _environment,
     _image_context,
+    _init_phase,
     _isolated_vpc,
     _job_notices_pipe,
     _job_queues,
@@ -144,16 +145,17 @@ class AsyncInference(JobMetrics):
         InvalidInferenceConfig: With all problems: the codes of `InferenceApi` and of `ColdStart`, and
             `api-options`, `api-has-jobs`, `memory-size-range`, `memory-too-small`, `timeout-range`,
             `worker-timeout-unresolved`, `reserved-concurrency-range`, `max-concurrency-range`,
-            `max-concurrency-above-reserved`, `batch-size-range`, `batching-window-range`, `batching-window-missing`,
+            `max-concurrency-over-reserved`, `batch-size-range`, `batching-window-range`, `batching-window-missing`,
             `micro-batch-size-range`, `job-timeout-range`, `job-timeout-too-short`, `job-retention-range`,
             `dead-letter-queue-alone`, `dead-letter-queue-missing`, `queue-fifo`, `queue-visibility-timeout`,
             `queue-receive-count`, `queue-retention`, `queue-message-size`, `table-misfit`, `table-stream-missing`,
-            `environment-too-large`, `reason-missing`.
+            `environment-too-large`, `init-exceeds-timeout`, `reason-missing`.
 
     Warns, in CDK's way:
         `cdk-onnx-inference:existing-queue`, `cdk-onnx-inference:existing-table`, `cdk-onnx-inference:existing-bucket`,
         `cdk-onnx-inference:visibility-timeout`, `cdk-onnx-inference:no-second-attempt`,
-        `cdk-onnx-inference:vpc-of-jobs`.
+        `cdk-onnx-inference:vpc-of-jobs`; of the worker, as for `InferenceFunction`: `cdk-onnx-inference:init-phase`,
+        `cdk-onnx-inference:account-concurrency`.
     """
 
     api: InferenceApi | JobApi
@@ -238,8 +240,8 @@ class AsyncInference(JobMetrics):
                 region=Stack.of(self).region,
                 account_concurrency=_cold_start_validation.account_concurrency(self),
             )
-        problems += _job_validation.concurrency(
-            path, max_concurrency, None if wrong_reserved else reserved_concurrent_executions
+        problems += _cold_start_validation.event_source_concurrency(
+            f"{path}.max_concurrency", max_concurrency, None if wrong_reserved else reserved_concurrent_executions
         )
         wrong_batch = _job_validation.batch(path, batch_size, batching_window)
         problems += wrong_batch
@@ -277,6 +279,15 @@ class AsyncInference(JobMetrics):
                 },
             ),
         )
+        if not problems:
+            problems += _init_phase.check(
+                f"{path}.function",
+                cold_start,
+                service.models,
+                memory_size=memory_size,
+                timeout=timeout,
+                in_vpc=service.vpc is not None,
+            )
         if problems:
             raise InvalidInferenceConfig(problems)
 
@@ -303,6 +314,7 @@ class AsyncInference(JobMetrics):
             command=_image_context.QUEUE_HANDLER,
             description="Works on inference jobs",
             with_models=True,
+            takes_events=True,
             memory_size=memory_size,
             timeout=timeout,
             environment={**for_all, **payloads, _environment.MICRO_BATCH_SIZE: str(micro_batch_size)},
@@ -379,6 +391,15 @@ class AsyncInference(JobMetrics):
             Annotations.of(self).add_warning_v2(_warnings.VISIBILITY_TIMEOUT, text)
         self._warn_of_times(queue, timeout, batching_window, job_timeout)
         self._reach_dynamodb(service)
+        slow = _init_phase.warning(cold_start, service.models, memory_size=memory_size, timeout=timeout)
+        if slow is not None:
+            Annotations.of(self.worker).add_warning_v2(_warnings.INIT_PHASE, slow)
+        _cold_start_validation.warn_of_account(
+            self.worker,
+            cold_start,
+            reserved_concurrent_executions,
+            _cold_start_validation.account_concurrency(self),
+        )
 
     def grant_submit(self, grantee: iam.IGrantable) -> iam.Grant:
         """Lets `grantee` submit jobs: by the API, if callers identify themselves with IAM, and on the queue itself."""
@@ -430,6 +451,7 @@ class AsyncInference(JobMetrics):
             command=command,
             description=description,
             with_models=False,
+            takes_events=command == _image_context.DEAD_LETTERS_HANDLER,
             memory_size=memory_size,
             timeout=timeout,
             environment=environment,
@@ -511,11 +533,13 @@ class AsyncInference(JobMetrics):
     def _warn(self, queue: list[str], table: list[str], bucket: s3.IBucket | None) -> None:
         if queue:
             Annotations.of(self).add_warning_v2(
-                _warnings.EXISTING_QUEUE, f"Of an imported queue nothing is known at synth. See that {_listed(queue)}."
+                _warnings.EXISTING_QUEUE,
+                f"An imported queue is not known at synth. See that {_listed(queue)}.",
             )
         if table:
             Annotations.of(self).add_warning_v2(
-                _warnings.EXISTING_TABLE, f"Of an imported table nothing is known at synth. See that {_listed(table)}."
+                _warnings.EXISTING_TABLE,
+                f"The table is not known in full at synth. See that {_listed(table)}.",
             )
         if bucket is not None:
             Annotations.of(self).add_warning_v2(
@@ -580,7 +604,7 @@ def _signatures(service: Service) -> dict[str, str]:
 def _patterns(routes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Routes as IAM writes them. An asterisk also stands for several segments, so those with a version are implied."""
     return [
-        (method, path.replace("{model}", "*").replace("{id}", "*"))
+        (method, path.replace("{model}", "*").replace("{job}", "*"))
         for method, path in routes
         if "/versions/" not in path
     ]

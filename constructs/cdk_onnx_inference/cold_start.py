@@ -87,7 +87,7 @@ class ColdStart:
         Returns:
             The choice, for `InferenceFunction(cold_start=...)`, which raises `InvalidInferenceConfig` with the codes
             `warmer-concurrency-range`, `warmer-interval`, `warmer-hold-range`, `warmer-hold-timeout`, `warmer-hours`,
-            `warmer-time-zone` or `warmer-over-reserved`.
+            `warmer-time-zone`, `warmer-trigger` or `warmer-over-reserved`.
         """
         return Warmed(concurrency=concurrency, interval=interval, hold=hold, hours=hours, touch=touch, trigger=trigger)
 
@@ -102,8 +102,8 @@ class ColdStart:
 
         Returns:
             The choice, for `InferenceFunction(cold_start=...)`, which raises `InvalidInferenceConfig` with the codes
-            `provisioned-range`, `provisioned-target-range`, `provisioned-schedule`, `provisioned-over-reserved` or
-            `provisioned-over-account`.
+            `provisioned-range`, `provisioned-target-range`, `provisioned-statistic`, `provisioned-schedule`,
+            `provisioned-over-reserved` or `provisioned-over-account`.
         """
         return Provisioned(concurrency=ProvisionedConcurrency() if concurrency is None else concurrency)
 
@@ -116,9 +116,9 @@ class ColdStart:
 
         Args:
             keep_old_versions: Keep versions when a newer one takes their place, so that `live` can be pointed back at
-                once. Each goes on costing until Lambda deactivates it, 14 days after its last use. A change applies
-                to versions from then on. Default: no; CloudFormation deletes a version after `live` has moved, and
-                going back means deploying the former code.
+                once. Each goes on costing until somebody deletes it: Lambda gives up unused snapshots of Java functions
+                only. A change applies to versions that are replaced from then on. Default: no; CloudFormation deletes
+                a version after `live` has moved, and going back means deploying the former code.
 
         Returns:
             The choice, for `InferenceFunction(cold_start=...)`, which raises `InvalidInferenceConfig` with the codes

@@ -14,6 +14,7 @@ from . import (
     _cold_start_validation,
     _environment,
     _image_context,
+    _init_phase,
     _model_objects,
     _processing_files,
     _served_models,
@@ -106,13 +107,13 @@ class InferenceFunction(LiveFunction):
             and `model-missing`, `model-duplicate`, `model-mounts`, `memory-size-range`, `memory-too-small`,
             `timeout-range`, `ephemeral-storage-range`, `ephemeral-storage-too-small`, `reserved-concurrency-range`,
             `environment-reserved`, `environment-name`, `environment-too-large`, `metrics-namespace`, `vpc-missing`,
-            `vpc-of-file-system`, `image-file-collision`, `image-too-large`, `cold-start-type`, and those that the
-            factories of `ColdStart` name. At synth, in CDK's own way: `alias-weights`, `provisioned-excluded`,
-            `tenant-isolation`.
+            `vpc-of-file-system`, `image-file-collision`, `image-too-large`, `init-exceeds-timeout`, `cold-start-type`,
+            and those that the factories of `ColdStart` name. At synth, in CDK's own way, of what is added to the
+            attributes: `alias-weights`, `provisioned-excluded`, `tenant-isolation`, `event-source-unsupported`.
 
     Warns, in CDK's way:
         `cdk-onnx-inference:weights-in-graph`, `cdk-onnx-inference:processing-not-parsed`,
-        `cdk-onnx-inference:account-concurrency`.
+        `cdk-onnx-inference:init-phase`, `cdk-onnx-inference:account-concurrency`.
     """
 
     def __init__(
@@ -174,6 +175,15 @@ class InferenceFunction(LiveFunction):
             region=Stack.of(self).region,
             account_concurrency=account_concurrency,
         )
+        if not problems:
+            problems += _init_phase.check(
+                at("model"),
+                self.cold_start,
+                models,
+                memory_size=memory_size,
+                timeout=self.timeout,
+                in_vpc=vpc is not None or mount is not None,
+            )
         problems += _validation.environment(at("environment"), environment or {})
         problems += _validation.metrics_namespace(at("metrics_namespace"), metrics_namespace)
         if mount is None:
@@ -243,7 +253,7 @@ class InferenceFunction(LiveFunction):
                 f"Publish{_model_id(models, number)}",
                 mount=served.source.mount,
                 objects=objects[number],
-                digest=served.digest,
+                package_digest=served.package_digest,
                 directory=self._directory(models, number),
                 keep_versions=served.source.keep_versions,
                 architecture=architecture,
@@ -277,9 +287,13 @@ class InferenceFunction(LiveFunction):
             memory_size=memory_size,
             environment=variables,
             with_models=True,
+            takes_events=False,
             description=description or _description(models),
         )
         self._warn(models, processing_files)
+        slow = _init_phase.warning(self.cold_start, models, memory_size=memory_size, timeout=self.timeout)
+        if slow is not None:
+            Annotations.of(self).add_warning_v2(_warnings.INIT_PHASE, slow)
         _cold_start_validation.warn_of_account(
             self, self.cold_start, reserved_concurrent_executions, account_concurrency
         )

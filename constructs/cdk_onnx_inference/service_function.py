@@ -42,6 +42,7 @@ class ServiceFunction(LiveFunction):
         command: str,
         description: str,
         with_models: bool,
+        takes_events: bool,
         memory_size: int,
         timeout: Duration,
         environment: Mapping[str, str],
@@ -66,6 +67,7 @@ class ServiceFunction(LiveFunction):
             memory_size=memory_size,
             environment=variables(service, environment, with_models=with_models),
             with_models=with_models,
+            takes_events=takes_events,
             description=description,
         )
 

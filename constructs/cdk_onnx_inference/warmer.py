@@ -26,19 +26,24 @@ class HasLiveAlias(Protocol):
     """What can be kept warm: an `InferenceFunction`, or the worker of another construct."""
 
     @property
-    def node(self) -> Node: ...  # noqa: D102
+    def node(self) -> Node:
+        """Of the construct."""
 
     @property
-    def alias(self) -> lambda_.Alias: ...  # noqa: D102
+    def alias(self) -> lambda_.Alias:
+        """What is pinged."""
 
     @property
-    def timeout(self) -> Duration: ...  # noqa: D102
+    def timeout(self) -> Duration:
+        """Longest run of one invocation."""
 
     @property
-    def cold_start(self) -> ColdStart: ...  # noqa: D102
+    def cold_start(self) -> ColdStart:
+        """What is done about cold starts."""
 
     @property
-    def reserved_concurrent_executions(self) -> float | None: ...  # noqa: D102
+    def reserved_concurrent_executions(self) -> float | None:
+        """Environments that are reserved."""
 
 
 class Warmer(Construct):

@@ -184,10 +184,10 @@ class Repository:
         served.metrics.loaded(model.load_time, fetch)
 
     def _obtain(self, settings: Settings) -> str:
-        from .model_store import Store, default_directory
+        from .model_store import Store, default_directory, patience
 
         if self._store is None:
-            self._store = Store(default_directory(), settings.cache_size)
+            self._store = Store(default_directory(), settings.cache_size, patience())
         while True:
             try:
                 return self._store.obtain(settings.model_objects)

@@ -14,20 +14,32 @@ TESTS = [*(ROOT / "tests" / "constructs").rglob("test_*.py")]
 
 CODES = [
     "alias-weights",
+    "api-has-jobs",
+    "api-options",
     "api-timeout-range",
     "auth-unsupported",
+    "batch-size-range",
+    "batching-window-missing",
+    "batching-window-range",
     "cold-start-type",
     "context-key",
     "context-value",
     "cors-origins",
     "cors-unsupported",
+    "dead-letter-queue-alone",
+    "dead-letter-queue-missing",
     "environment-name",
     "environment-reserved",
     "environment-too-large",
     "ephemeral-storage-range",
     "ephemeral-storage-too-small",
+    "event-source-unsupported",
     "image-file-collision",
     "image-too-large",
+    "init-exceeds-timeout",
+    "job-retention-range",
+    "job-timeout-range",
+    "job-timeout-too-short",
     "jwt-audience",
     "jwt-issuer",
     "keep-versions-range",
@@ -36,6 +48,7 @@ CODES = [
     "memory-size-range",
     "memory-too-small",
     "metrics-namespace",
+    "micro-batch-size-range",
     "model-digest-mismatch",
     "model-duplicate",
     "model-file-collision",
@@ -65,13 +78,21 @@ CODES = [
     "provisioned-over-reserved",
     "provisioned-range",
     "provisioned-schedule",
+    "provisioned-statistic",
     "provisioned-target-range",
+    "queue-fifo",
+    "queue-message-size",
+    "queue-receive-count",
+    "queue-retention",
+    "queue-visibility-timeout",
     "reason-missing",
     "reserved-concurrency-range",
     "snap-start-ephemeral-storage",
     "snap-start-file-system",
     "snap-start-region",
     "stage-name",
+    "table-misfit",
+    "table-stream-missing",
     "tenant-isolation",
     "throttle-burst",
     "throttle-rate",
@@ -86,13 +107,15 @@ CODES = [
     "warmer-interval",
     "warmer-over-reserved",
     "warmer-time-zone",
+    "warmer-trigger",
+    "worker-timeout-unresolved",
 ]
 
 
 def test_codes_are_listed() -> None:
     """A code leaves this list only with a major version."""
     constructor = re.compile(
-        r"(?:Problem|whole_number|_over_reserved|positive|not_empty)\(\s*\"([a-z-]+)\"|self\._problems\.append\(Problem\(\"([a-z-]+)\""
+        r"(?:Problem|(?<!reader\.)whole_number|_over_reserved|_period|positive|not_empty)\(\s*\"([a-z-]+)\"|self\._problems\.append\(Problem\(\"([a-z-]+)\""
     )
     found = {name for path in SOURCES for match in constructor.findall(path.read_text()) for name in match if name}
     assert sorted(found) == CODES
@@ -114,9 +137,17 @@ def test_warnings_are_listed() -> None:
     assert ids == [
         "cdk-onnx-inference:account-concurrency",
         "cdk-onnx-inference:api-log-role",
+        "cdk-onnx-inference:existing-bucket",
+        "cdk-onnx-inference:existing-queue",
+        "cdk-onnx-inference:existing-table",
         "cdk-onnx-inference:function-outlives-api",
+        "cdk-onnx-inference:init-phase",
+        "cdk-onnx-inference:no-second-attempt",
         "cdk-onnx-inference:processing-not-parsed",
+        "cdk-onnx-inference:publisher-without-s3",
         "cdk-onnx-inference:second-warmer",
+        "cdk-onnx-inference:visibility-timeout",
+        "cdk-onnx-inference:vpc-of-jobs",
         "cdk-onnx-inference:weights-in-graph",
     ]
     assert [name for name in ids if not any(name in path.read_text() for path in TESTS)] == []

@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from cdk_onnx_inference import _environment, _image_context, _routes
-from onnx_handler import open_inference, settings
+from onnx_handler import job_api, open_inference, settings
 
 
 def test_environment_variables_are_the_same() -> None:
@@ -21,9 +21,12 @@ def test_all_names_are_in_the_list() -> None:
 
 def test_routes_are_the_same_in_the_same_order() -> None:
     assert open_inference.ROUTES == _routes.ROUTES
+    assert job_api.ROUTES == _routes.JOB_ROUTES
 
 
-@pytest.mark.parametrize("command", [_image_context.HTTP_HANDLER, _image_context.PUBLISH_HANDLER])
+@pytest.mark.parametrize(
+    "command", [value for name, value in vars(_image_context).items() if name.endswith("_HANDLER")]
+)
 def test_the_command_is_there(command: str) -> None:
     module, name = command.rsplit(".", 1)
     assert callable(getattr(importlib.import_module(module), name))

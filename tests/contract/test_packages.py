@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,9 +42,22 @@ def test_packages_do_not_import_each_other(package: str) -> None:
 
 
 def test_constructs_import_cdk_and_the_standard_library_only() -> None:
-    allowed = {"aws_cdk", "constructs", "__future__", *sys.stdlib_module_names}
+    # jsii comes with aws_cdk: an interface of CDK is implemented by its decorator.
+    allowed = {"aws_cdk", "constructs", "jsii", "__future__", *sys.stdlib_module_names}
     found = imports(PACKAGES["cdk_onnx_inference"] / "cdk_onnx_inference")
-    assert [entry for entry in found if entry[1] not in allowed] == []
+    others = sorted({entry for entry in found if entry[1] not in allowed})
+    testing = "constructs/cdk_onnx_inference/testing/"
+    assert others == [
+        (f"{testing}plugin.py", "pytest"),
+        (f"{testing}plugin.py", "syrupy"),
+        (f"{testing}replacement.py", "cfnlint"),
+    ]
+
+
+def test_helpers_for_tests_are_not_imported_with_the_constructs() -> None:
+    code = "import sys, cdk_onnx_inference; sys.exit('cdk_onnx_inference.testing' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGES["cdk_onnx_inference"])}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 def test_the_source_root_is_no_package() -> None:
@@ -57,18 +72,29 @@ def test_public_names() -> None:
     assert cdk_onnx_inference.__all__ == [
         "ApiAuth",
         "ApiType",
+        "AsyncInference",
+        "ColdStart",
         "Cors",
         "InferenceApi",
         "InferenceFunction",
         "InvalidInferenceConfig",
+        "JobApi",
+        "JobNotices",
         "ModelFileSystem",
         "ModelPart",
         "ModelS3Files",
         "ModelSource",
         "Problem",
         "Processing",
+        "ProvisionedConcurrency",
+        "ProvisionedSchedule",
         "Removal",
+        "ServiceFunction",
         "Throttle",
+        "UtilizationStatistic",
+        "WarmHours",
+        "Warmer",
+        "WarmerTrigger",
     ]
     assert all(hasattr(cdk_onnx_inference, name) for name in cdk_onnx_inference.__all__)
 
@@ -79,15 +105,22 @@ def test_public_modules() -> None:
     assert sorted(name for name in modules if not name.startswith("_")) == [
         "api_auth",
         "api_type",
+        "async_inference",
+        "cold_start",
         "cors",
         "errors",
         "inference_api",
         "inference_function",
+        "job_api",
+        "job_notices",
         "model_file_system",
         "model_part",
         "model_s3_files",
         "model_source",
         "processing",
+        "provisioned_concurrency",
         "removal",
+        "service_function",
         "throttle",
+        "warmer",
     ]

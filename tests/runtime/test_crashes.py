@@ -114,8 +114,9 @@ def test_a_publication_killed_at_many_points(server: S3, tmp_path: Path) -> None
     killed = 0
     for point in range(20):
         parts = model(server, 100 + point % 4)
-        digest = digest_of(parts, manifest=False)
-        properties = {"Digest": digest, "Parts": json.dumps(document(parts)), "MountPath": str(mount), "Keep": "2"}
+        digest = digest_of(parts, manifest=True)
+        text = json.dumps(document(parts))
+        properties = {"PackageDigest": digest, "Parts": text, "MountPath": str(mount), "Keep": "2"}
         code = run(PUBLISH, server, "", json.dumps(properties), kill_after=0.015 * (point % 10))
         killed += code == -signal.SIGKILL
         for entry in mount.glob("[0-9a-f]*"):

@@ -10,10 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import TimeZone
+from aws_cdk.aws_applicationautoscaling import Schedule
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from cdk_onnx_inference import ApiAuth, ApiType, ModelSource
+from cdk_onnx_inference import (
+    ApiAuth,
+    ApiType,
+    ColdStart,
+    ModelSource,
+    ProvisionedConcurrency,
+    ProvisionedSchedule,
+    WarmerTrigger,
+    WarmHours,
+)
+from stacks.async_jobs import AsyncJobs, Notices
 from stacks.large_model import LargeModel, Source
 from stacks.realtime import Realtime
 from tests.support import models, synth
@@ -44,6 +56,33 @@ def test_realtime_rest_api_key(snapshot: SnapshotAssertion, tmp_path: Path) -> N
     assert realtime(tmp_path, api_type=ApiType.rest_api(), auth=ApiAuth.api_key()) == snapshot
 
 
+def test_realtime_warmer(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    hours = WarmHours(start=8, end=18, time_zone=TimeZone.of("Europe/Berlin"))
+    assert realtime(tmp_path, cold_start=ColdStart.warmer(concurrency=2, hours=hours)) == snapshot
+
+
+def test_realtime_warmer_by_rule(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    cold_start = ColdStart.warmer(concurrency=2, trigger=WarmerTrigger.RULE)
+    assert realtime(tmp_path, cold_start=cold_start) == snapshot
+
+
+def provisioned() -> ColdStart:
+    schedule = ProvisionedSchedule(name="day", schedule=Schedule.cron(hour="8", minute="0"), min_capacity=3)
+    return ColdStart.provisioned(ProvisionedConcurrency(min_capacity=2, max_capacity=10, schedules=[schedule]))
+
+
+def test_realtime_provisioned(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert realtime(tmp_path, cold_start=provisioned()) == snapshot
+
+
+def test_realtime_provisioned_without_feature_flags(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert realtime(tmp_path, flags={}, cold_start=provisioned()) == snapshot
+
+
+def test_realtime_snap_start(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert realtime(tmp_path, cold_start=ColdStart.snap_start()) == snapshot
+
+
 def large_model(tmp_path: Path, flags: Mapping[str, Any] = synth.RECOMMENDED_FLAGS, **options: Any) -> dict[str, Any]:
     app = synth.new_app(tmp_path / "cdk.out", flags)
     path = models.save_package(tmp_path / "digits")
@@ -64,3 +103,29 @@ def test_large_model_from_s3(snapshot: SnapshotAssertion, tmp_path: Path) -> Non
 
 def test_large_model_on_s3_files(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
     assert large_model(tmp_path, source=Source.S3_FILES) == snapshot
+
+
+def async_jobs(tmp_path: Path, flags: Mapping[str, Any] = synth.RECOMMENDED_FLAGS, **options: Any) -> dict[str, Any]:
+    app = synth.new_app(tmp_path / "cdk.out", flags)
+    path = models.save_package(tmp_path / "digits")
+    return normalised(synth.template_of(AsyncJobs(app, "AsyncJobs", path=path, **options)))
+
+
+def test_async_jobs(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert async_jobs(tmp_path) == snapshot
+
+
+def test_async_jobs_without_feature_flags(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert async_jobs(tmp_path, flags={}) == snapshot
+
+
+def test_async_jobs_rest_api_key(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert async_jobs(tmp_path, api_type=ApiType.rest_api(), auth=ApiAuth.api_key()) == snapshot
+
+
+def test_async_jobs_with_notices(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert async_jobs(tmp_path, notices=Notices.TOPIC) == snapshot
+
+
+def test_async_jobs_on_efs(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert async_jobs(tmp_path, source=Source.EFS, cold_start=ColdStart.provisioned()) == snapshot

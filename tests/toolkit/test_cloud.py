@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import socket
+import time
 from importlib.metadata import requires, version
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from onnx_inference.local.cloud import RECORDED_ONLY_TYPES, CloudError, EmbeddedCloud
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
-from onnx_inference.local.lambda_host.invocation import TooManyRequests
+from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
 
 ministack_app = pytest.importorskip("ministack.app")
 
@@ -35,9 +36,12 @@ def test_the_pinned_version_is_the_one_these_internals_were_read_in():
 
 
 def test_the_internals_that_the_adapter_touches():
-    from ministack.services import ecr, lambda_svc
-    from ministack.services.cloudformation import provisioners
+    from ministack.services import ecr, lambda_svc, s3
+    from ministack.services.cloudformation import custom_resource, provisioners
 
+    assert list(inspect.signature(lambda_svc._execute_function_with_config_scope).parameters) == ["func", "event"]
+    assert list(inspect.signature(custom_resource.deliver_response).parameters) == ["token", "response"]
+    assert "Custom::S3AutoDeleteObjects" not in provisioners._RESOURCE_HANDLERS
     assert list(inspect.signature(lambda_svc._execute_function_docker).parameters) == ["func", "event", "request_id"]
     assert list(inspect.signature(lambda_svc._throttle_response).parameters)[:2] == ["reason_code", "msg"]
     assert list(inspect.signature(lambda_svc._functions.get_scoped).parameters)[:3] == ["account_id", "region", "key"]
@@ -56,6 +60,10 @@ def test_the_internals_that_the_adapter_touches():
     ]
     of_update = list(inspect.signature(handlers["AWS::Lambda::Function"]["update"]).parameters)
     assert of_update[:3] == ["physical_id", "old_props", "new_props"]
+    of_buckets = handlers["AWS::S3::Bucket"]
+    assert list(inspect.signature(of_buckets["create"]).parameters) == ["logical_id", "props", "stack_name"]
+    assert list(inspect.signature(of_buckets["update"]).parameters)[:3] == ["physical_id", "old_props", "new_props"]
+    assert s3._bucket_tags is not None
     assert list(inspect.signature(handlers["AWS::SQS::QueuePolicy"]["create"]).parameters) == [
         "logical_id",
         "props",
@@ -102,6 +110,69 @@ def test_a_functions_file_system_is_kept(cloud):
     ]
     assert config["LocalMountPath"] == "/mnt/models"
     assert cloud.access_point(config["Arn"]) == (values["Files"], "/models")
+
+
+def ended(cloudformation, name, *statuses):
+    """The stack's description, when its status is one of these."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        if stack["StackStatus"] in statuses:
+            return stack
+        time.sleep(0.05)
+    raise AssertionError(stack)
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_a_bucket_is_emptied_with_its_stack(cloud, tagged):
+    """CDK's own function needs the SDK of Lambda's Node runtime, and would never answer here."""
+    properties = {"BucketName": f"models-{tagged}".lower(), "VersioningConfiguration": {"Status": "Enabled"}}
+    if tagged:
+        properties["Tags"] = [{"Key": "aws-cdk:auto-delete-objects", "Value": "true"}]
+    emptier = {
+        "ServiceToken": "arn:aws:lambda:us-east-1:000000000000:function:cdk",
+        "BucketName": {"Ref": "Bucket"},
+    }
+    resources = {
+        # Retained, because MiniStack deletes buckets that are not empty.
+        "Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties, "DeletionPolicy": "Retain"},
+        "Emptier": {"Type": "Custom::S3AutoDeleteObjects", "Properties": emptier},
+    }
+    name = f"Emptied{tagged}"
+    cloudformation = cloud.client("cloudformation")
+    stack_id = cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources}))["StackId"]
+    ended(cloudformation, name, "CREATE_COMPLETE")
+    s3 = cloud.client("s3")
+    for content in (b"1", b"2"):
+        s3.put_object(Bucket=properties["BucketName"], Key="kept", Body=content)
+        s3.put_object(Bucket=properties["BucketName"], Key="deleted", Body=content)
+    s3.delete_object(Bucket=properties["BucketName"], Key="deleted")
+    cloudformation.delete_stack(StackName=name)
+    ended(cloudformation, stack_id, "DELETE_COMPLETE")
+    left = s3.list_object_versions(Bucket=properties["BucketName"])
+    assert len(left.get("Versions", ())) == (0 if tagged else 4)
+    assert len(left.get("DeleteMarkers", ())) == (0 if tagged else 1)
+
+
+def test_a_custom_resource_whose_function_fails_is_not_waited_for(cloud, monkeypatch):
+    def fail(arn, payload):
+        return InvocationResult(b'{"errorMessage": "no module"}', "Unhandled", record=None)
+
+    monkeypatch.setattr(cloud, "_invoke_image", fail)
+    cloud.client("lambda").create_function(
+        FunctionName="failing",
+        Role="arn:aws:iam::000000000000:role/r",
+        PackageType="Image",
+        Code={"ImageUri": "registry/repository:tag"},
+    )
+    token = "arn:aws:lambda:us-east-1:000000000000:function:failing"
+    template = {"Resources": {"Thing": {"Type": "Custom::Thing", "Properties": {"ServiceToken": token}}}}
+    cloudformation = cloud.client("cloudformation")
+    cloudformation.create_stack(StackName="Failing", TemplateBody=json.dumps(template))
+    ended(cloudformation, "Failing", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+    events = cloudformation.describe_stack_events(StackName="Failing")["StackEvents"]
+    reasons = [event.get("ResourceStatusReason", "") for event in events]
+    assert any("ended without an answer" in reason and "no module" in reason for reason in reasons)
 
 
 def test_the_cloud_listens_on_loopback_only(cloud):
@@ -204,6 +275,7 @@ def test_stopping_restores_what_was_changed_and_a_new_cloud_is_empty(cloud):
     assert "GATEWAY_PORT" not in os.environ
     assert lambda_svc._execute_function_docker != cloud._execute_image
     assert "AWS::Deadline::Farm" not in provisioners._RESOURCE_HANDLERS
+    assert "Custom::S3AutoDeleteObjects" not in provisioners._RESOURCE_HANDLERS
     again = EmbeddedCloud(invoke_nothing)
     again.start()
     try:

@@ -6,6 +6,11 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "doctor": (
+        "onnx_inference.doctor.command",
+        "doctor",
+        "Find in templates what CDK lets through and what hurts later.",
+    ),
     "infer": ("onnx_inference.infer.command", "infer", "Send one inference request and print the prediction."),
     "local": ("onnx_inference.local.command", "local", "Deploy the app to an embedded cloud and serve it here."),
     "redrive": ("onnx_inference.jobs.redrive_command", "redrive", "Give failed jobs another run."),

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from onnx_inference.extras import import_from_extra
 from onnx_inference.local import cloud_state
+from onnx_inference.local.auto_delete_objects import empty_bucket
 from onnx_inference.local.cloud_queues import EmbeddedQueues
 from onnx_inference.local.cloud_streams import PROPERTIES, EmbeddedStreams, with_stream_records
 from onnx_inference.local.credentials import LocalCredentials
@@ -49,8 +50,10 @@ RECORDED_ONLY_TYPES = (
     "Custom::VpcRestrictDefaultSG",
 )
 
+_BUCKET = "AWS::S3::Bucket"
 _FUNCTION = "AWS::Lambda::Function"
 _PIPE = "AWS::Pipes::Pipe"
+_AUTO_DELETE_OBJECTS = "Custom::S3AutoDeleteObjects"
 _Result = TypeVar("_Result")
 
 #: What runs an image function: the invoked ARN with its qualifier, and the event as JSON.
@@ -95,9 +98,10 @@ class EmbeddedCloud:
         self._failure: BaseException | None = None
         self._saved_environment: dict[str, str | None] = {}
         self._originals: list[tuple[Any, str, Any]] = []
+        self._added_types: set[str] = set()
         self._recorded_only: set[str] = set()
         self._recorded: dict[str, Mapping[str, Any]] = {}
-        self._provisioners_kept: dict[str, dict[str, Any]] = {}
+        self._original_handlers: dict[str, Any] = {}
         self._data_directory: Path | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -124,7 +128,12 @@ class EmbeddedCloud:
             self._replace(self._app, "_docker_socket_present", lambda: False)
             self._ecr = _ministack("services.ecr")
             self._replace(self._ecr, "_describe_images", self._describe_images(self._ecr._describe_images))
+            self._custom_resources = _ministack("services.cloudformation.custom_resource")
+            execute = self._lambda._execute_function_with_config_scope
+            self._replace(self._lambda, "_execute_function_with_config_scope", self._answer_for_failed(execute))
             self._record(RECORDED_ONLY_TYPES)
+            self._keep_tags_of_buckets()
+            self._empty_buckets()
             self._keep_what_is_dropped()
             self._carry_events_ourselves()
             self._s3 = _ministack("services.s3")
@@ -191,6 +200,7 @@ class EmbeddedCloud:
             self._provisioners._RESOURCE_HANDLERS[name] = _recording_handler(
                 name, self._account, self._region, self._recorded
             )
+            self._added_types.add(name)
             self._recorded_only.add(name)
 
     def is_recorded_only(self, resource_type: str) -> bool:
@@ -206,10 +216,19 @@ class EmbeddedCloud:
             reserved = properties.get("ReservedConcurrentExecutions")
             function["concurrency"] = None if reserved is None else int(reserved)
 
-        self._after_provisioning(_FUNCTION, keep)
+        self._after_each_change(_FUNCTION, keep)
 
-    def _after_provisioning(self, resource_type: str, keep: Callable[[str, Mapping[str, Any]], None]) -> None:
-        """Call `keep` with the physical id and the properties of each resource that is created or updated."""
+    def _keep_tags_of_buckets(self) -> None:
+        """Keep buckets' tags, which MiniStack's CloudFormation drops: one of them lets CDK empty the bucket."""
+        buckets = _ministack("services.s3")
+
+        def keep(name: str, properties: Mapping[str, Any]) -> None:
+            buckets._bucket_tags[name] = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
+
+        self._after_each_change(_BUCKET, keep)
+
+    def _after_each_change(self, resource_type: str, keep: Callable[[str, Mapping[str, Any]], None]) -> None:
+        """Call `keep` with the physical id and the properties of each resource that is made or updated."""
         handlers = self._provisioners._RESOURCE_HANDLERS
         original = handlers[resource_type]
 
@@ -226,7 +245,44 @@ class EmbeddedCloud:
             return updated
 
         handlers[resource_type] = {**original, "create": create, "update": update}
-        self._provisioners_kept[resource_type] = original
+        self._original_handlers[resource_type] = original
+
+    def _empty_buckets(self) -> None:
+        """Do what CDK's function for `auto_delete_objects` would, which cannot run here: see `empty_bucket`."""
+
+        # The bucket's name is the physical id: of another bucket it is another resource, and the old one is deleted.
+        def create(_logical_id: str, properties: Mapping[str, Any], _stack_name: str) -> tuple[str, dict[str, str]]:
+            return properties["BucketName"], {}
+
+        def update(_physical_id: str, _old: object, new: Mapping[str, Any], *_: object) -> tuple[str, dict[str, str]]:
+            return new["BucketName"], {}
+
+        def delete(_physical_id: str, properties: Mapping[str, Any]) -> None:
+            _, _, _, region, account, _ = properties["ServiceToken"].split(":", 5)
+            empty_bucket(self.client("s3", account=account, region=region), properties["BucketName"])
+
+        self._provisioners._RESOURCE_HANDLERS[_AUTO_DELETE_OBJECTS] = {
+            "create": create,
+            "update": update,
+            "delete": delete,
+        }
+        self._added_types.add(_AUTO_DELETE_OBJECTS)
+
+    def _answer_for_failed(self, execute: Callable[..., Any]) -> Callable[..., Any]:
+        """Running a function, and saying FAILED for one that was to answer CloudFormation and ended with an error.
+
+        MiniStack would wait for the answer, as AWS does: an hour, unless the resource has a `ServiceTimeout`.
+        """
+
+        def execute_and_answer(func: Mapping[str, Any], event: Any, *arguments: Any, **named: Any) -> Any:
+            result = execute(func, event, *arguments, **named)
+            url = event.get("ResponseURL") if isinstance(event, dict) else None
+            if isinstance(url, str) and isinstance(result, dict) and result.get("error"):
+                answer = {"Status": "FAILED", "Reason": f"The function ended without an answer: {result.get('body')}"}
+                self._custom_resources.deliver_response(url.rpartition("/")[2], answer)
+            return result
+
+        return execute_and_answer
 
     # -- event sources ------------------------------------------------------------------------------------------
 
@@ -250,7 +306,7 @@ class EmbeddedCloud:
         def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
             self._pipes._pipes[physical_id][PROPERTIES] = dict(properties)
 
-        self._after_provisioning(_PIPE, keep)
+        self._after_each_change(_PIPE, keep)
 
     def run(self, action: Callable[[], _Result], *, account: str, region: str) -> _Result:
         """Run something on the cloud's event loop, beside its API handlers, in one account and region.
@@ -426,11 +482,12 @@ class EmbeddedCloud:
         for module, name, value in reversed(self._originals):
             setattr(module, name, value)
         self._originals.clear()
-        for resource_type, handlers in self._provisioners_kept.items():
-            self._provisioners._RESOURCE_HANDLERS[resource_type] = handlers
-        self._provisioners_kept.clear()
-        for name in self._recorded_only:
+        for name, handler in self._original_handlers.items():
+            self._provisioners._RESOURCE_HANDLERS[name] = handler
+        self._original_handlers.clear()
+        for name in self._added_types:
             self._provisioners._RESOURCE_HANDLERS.pop(name, None)
+        self._added_types.clear()
         self._recorded_only.clear()
         for name, saved in self._saved_environment.items():
             if saved is None:
