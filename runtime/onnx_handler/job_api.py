@@ -26,6 +26,7 @@ from .errors import (
 )
 from .events import ENVELOPE_ALLOWANCE, RESPONSE_LIMIT, Request, Response, query, read, write
 from .job_message import ID, Message
+from .job_metrics import JobMetrics
 from .job_settings import JobSettings, JobsMisconfigured
 from .job_validation import Signatures
 from .jobs import JobTable, Record
@@ -122,6 +123,7 @@ class JobApi:
         self._clients = clients
         self._table = JobTable(clients, settings.table)
         self._payloads = Payloads(clients, settings.bucket)
+        self._metrics = JobMetrics()
         self._actions: dict[tuple[str, str], Callable[[Request, Match, Any, Any], Response]] = {
             ("POST", "jobs"): self._submit,
             ("PUT", "jobs"): self._submit,
@@ -296,7 +298,11 @@ class JobApi:
         outcome = self._table.change(jobs.expire(record, now))
         if outcome.error is not None:
             raise outcome.error
-        return record.overdue(now) if outcome.done else outcome.record or record
+        if outcome.done:
+            self._metrics.count(jobs.EXPIRED)
+            self._metrics.write()
+            return record.overdue(now)
+        return outcome.record or record
 
     @staticmethod
     def _shown(record: Record, status: int = 200) -> Response:

@@ -378,7 +378,6 @@ def test_permissions_of_the_worker(make: Make) -> None:
         "sqs:DeleteMessage": [queue],
         "sqs:GetQueueAttributes": [queue],
         "dynamodb:BatchGetItem": [table],
-        "dynamodb:GetItem": [table],
         "dynamodb:PartiQLUpdate": [table],
         "dynamodb:PutItem": [table],
         "dynamodb:UpdateItem": [table],

@@ -367,6 +367,31 @@ def test_a_dead_letter_that_cannot_be_parked_stays(service: Service) -> None:
     assert len(service.parked()) == 2
 
 
+def counted(output: str) -> dict[str, int]:
+    """The sums of the metrics that were written."""
+    sums: dict[str, int] = {}
+    for line in output.splitlines():
+        for name, value in json.loads(line).items():
+            if name.startswith("Jobs"):
+                sums[name] = sums.get(name, 0) + value
+    return sums
+
+
+def test_every_end_is_counted(service: Service, later: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [service.submit(Job_Timeout="60")[1]["id"] for _ in range(6)]
+    messages = service.waiting()
+    capsys.readouterr()
+    service.work(messages[0], dict(messages[0]), service.queue.put("unreadable"))
+    service.bury(messages[1])
+    later(61)
+    service.show(ids[2])
+    service.work(messages[3])
+    service.sweeper.handle({}, context())
+    assert counted(capsys.readouterr().out) == {
+        "JobsSucceeded": 1, "JobsDropped": 1, "JobsFailed": 2, "JobsExpired": 4
+    }  # fmt: skip
+
+
 def test_sweeping(service: Service, later: Any) -> None:
     many = [service.submit(Job_Timeout="5")[1]["id"] for _ in range(60)]
     kept = [service.submit()[1]["id"] for _ in range(3)]

@@ -368,6 +368,12 @@ def test_no_work_is_begun_that_does_not_fit_the_time(service: Service) -> None:
     assert service.work(*messages) == []
 
 
+def test_a_warm_event_is_answered(service: Service) -> None:
+    event = {"source": "cdk-onnx-inference.warmer", "hold_ms": 1}
+    assert service.worker.handle(event, context())["model_ready"]
+    assert service.worker.handle(event, context())["warm"]
+
+
 def test_an_event_that_is_no_batch(service: Service) -> None:
     with pytest.raises(ValueError, match="not a batch"):
         service.worker.handle({"version": "2.0"}, context())

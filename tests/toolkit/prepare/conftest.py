@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import onnx
 import pytest
 
-from onnx_inference.prepare import search, session_process, session_worker
+from onnx_inference.prepare import batching, search, session_process, session_worker
 from onnx_inference.prepare.preparation import Prepared, Request, prepare
 from tests.toolkit.prepare import corpus
 
@@ -39,6 +39,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(session_process, "_ask", ask)
     monkeypatch.setattr(search, "WARM_SECONDS", 0.001)
+    monkeypatch.setattr(batching, "WARM_SECONDS", 0.001)
 
 
 class Prepare(Protocol):
