@@ -90,12 +90,14 @@ class JobService:
         self._images = images(assembly)
         self._session = onnxruntime.InferenceSession(models.matmul().SerializeToString())
         self._inputs: dict[str, np.ndarray[Any, Any]] = {}
+        self._began = time.monotonic()
         self.attach()
 
     def attach(self) -> None:
         """Take what is deployed now: after a start, and after each further one."""
         self.proxy.upstream = self.twin.credentials.endpoint_url
         self.outputs = self.twin.outputs(STACK, local=True)
+        self._received_before = 0
         self.sqs = self.twin.client("sqs")
         self.dynamodb = self.twin.client("dynamodb")
         self.s3 = self.twin.client("s3")
@@ -155,6 +157,10 @@ class JobService:
             for _ in pool.map(submit, range(count)):
                 pass
         return ids
+
+    def is_large(self, job: str) -> bool:
+        """Whether a job's request and result are too large for the queue and the table."""
+        return len(self._inputs[job]) > 1
 
     def message(self, job: str) -> str:
         """A small job's message, as an SDK would put it on the queue."""
@@ -221,15 +227,23 @@ class JobService:
         array: np.ndarray[Any, Any] = decode(Answer(200, headers, body)).outputs[0].array
         return array
 
-    def judge(self, name: str, ids: list[str], seconds: float, *, may_fail: Callable[[str], bool]) -> Verdict:
+    def begin(self) -> None:
+        """Begin a run: its time and its deliveries are counted from here."""
+        self._began = time.monotonic()
+        self._received_before = self._received()
+
+    def _received(self) -> int:
+        return sum(source.received for source in self.twin.event_sources() if source.source.endswith(self.queue_name))
+
+    def judge(self, name: str, ids: list[str], *, may_fail: Callable[[str], bool]) -> Verdict:
         """Check the end of a run: nothing lost, nothing answered twice or wrongly, no failure without a cause.
 
         Args:
             name: Of the run.
             ids: Its jobs.
-            seconds: How long it took.
             may_fail: Whether a job may have ended otherwise than SUCCEEDED.
         """
+        seconds = time.monotonic() - self._began
         records = self.records(_run_of(ids[0]))
         assert set(ids) <= set(records), "jobs are lost"
         statuses: collections.Counter[str] = collections.Counter()
@@ -249,13 +263,14 @@ class JobService:
         finals = {job: [change for change in history[job] if change[1] in FINAL] for job in ids}
         twice = {job: changes for job, changes in finals.items() if len(changes) != 1}
         assert not twice, f"not written finally exactly once: {dict(list(twice.items())[:5])}"
-        received = sum(s.received for s in self.twin.event_sources() if s.source.endswith(self._queue_name))
+        received = self._received() - self._received_before
         verdict = Verdict(name, statuses, seconds, len(ids), len(finals), received, errors)
         print(f"\n{verdict}", flush=True)
         return verdict
 
     @property
-    def _queue_name(self) -> str:
+    def queue_name(self) -> str:
+        """The name of the queue that jobs wait on."""
         return self.outputs["JobsQueue"].rpartition("/")[2]
 
     def drained(self, *queues: str, seconds: float = 60.0) -> None:
