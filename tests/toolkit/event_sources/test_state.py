@@ -10,7 +10,7 @@ pytest.importorskip("ministack")
 
 from onnx_inference.local import LocalTwin
 from onnx_inference.local.cloud_state import StateError, read
-from tests.toolkit.event_sources.test_event_sources import APP, STACK, left, send, until
+from tests.toolkit.event_sources.test_event_sources import APP, STACK, left, messages, send, until
 
 
 def test_a_restart_keeps_everything(tmp_path):
@@ -47,6 +47,11 @@ def test_a_restart_keeps_everything(tmp_path):
         listed = twin.client("lambda").list_versions_by_function(FunctionName=outputs["SwitchedName"])["Versions"]
         assert listed == versions
         assert left(sqs, outputs["LimitedUrl"]) == 1  # invisible as it was
+        # The pipes go on where they were: this change is carried, and none before it a second time.
+        told = messages(sqs, outputs["ToldUrl"])
+        table.put_item(TableName=outputs["TableName"], Item={"id": {"S": "b"}, "status": {"S": "FAILED"}})
+        told += messages(sqs, outputs["ToldUrl"])
+        assert [notice["id"] for notice in told] == ["a", "b"]
         twin.update(context={"enabled": "yes"})
         until(lambda: left(sqs, outputs["SwitchedUrl"]) == 0)
         lines = [line.message for line in twin.logs(outputs["SwitchedName"]) if line.message.startswith("TOOK ")]

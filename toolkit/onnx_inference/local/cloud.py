@@ -136,9 +136,8 @@ class EmbeddedCloud:
             self._empty_buckets()
             self._keep_what_is_dropped()
             self._carry_events_ourselves()
-            self._s3 = _ministack("services.s3")
             if kept is not None:
-                cloud_state.restore(kept, self._app, self._s3)
+                cloud_state.restore(kept, self._app)
                 self._recorded.update(kept["recorded"])
             self._serve()
         except BaseException:
@@ -157,7 +156,7 @@ class EmbeddedCloud:
         self._thread = None
         if self._state_directory is not None:
             assert _port is not None
-            cloud_state.save(self._state_directory, self._app, self._s3, port=_port, recorded=self._recorded)
+            cloud_state.save(self._state_directory, self._app, port=_port, recorded=self._recorded)
         self._app._reset_all_state()
         self._restore()
         _running.release()

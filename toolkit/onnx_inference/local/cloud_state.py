@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 _FILE = "cloud.state"
+#: What DynamoDB's own state lacks: the records of tables' streams, which pipes count their positions by.
+_STREAM_STORES = ("_stream_records", "_stream_trimmed", "_closed_streams")
 _SCOPED = ("AccountScopedDict", "AccountRegionScopedDict")
 #: What a state may consist of besides the built-in types: nothing that could run code when it is read.
 _KNOWN = {
@@ -39,13 +41,12 @@ class _Reader(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def save(directory: Path, app: Any, s3: Any, *, port: int, recorded: Mapping[str, Any]) -> None:
+def save(directory: Path, app: Any, *, port: int, recorded: Mapping[str, Any]) -> None:
     """Write the state of every service.
 
     Args:
         directory: Where to; made when it is missing.
         app: MiniStack's application module.
-        s3: MiniStack's module of S3, whose own state lacks the objects and their versions.
         port: The cloud's port, which the URLs in the state contain.
         recorded: The properties of the resources that are recorded only, by ARN.
     """
@@ -55,7 +56,7 @@ def save(directory: Path, app: Any, s3: Any, *, port: int, recorded: Mapping[str
         "port": port,
         "recorded": dict(recorded),
         "services": states,
-        "s3": _stores(s3),
+        "stores": {name: _stores(app, name) for name in ("s3", "dynamodb")},
     }
     directory.mkdir(parents=True, exist_ok=True)
     unfinished = directory / f"{_FILE}.new"
@@ -85,17 +86,22 @@ def read(directory: Path) -> dict[str, Any] | None:
     return dict(content)
 
 
-def restore(content: dict[str, Any], app: Any, s3: Any) -> None:
+def restore(content: dict[str, Any], app: Any) -> None:
     """Put a state that was read into the services."""
     for name, state in content["services"].items():
         if state:
             app._get_module(app._state_map[name]).load_persisted_state(state)
-    for name, data in content["s3"].items():
-        store = getattr(s3, name)._data
-        store.clear()
-        store.update(data)
+    for service, stores in content["stores"].items():
+        for name, data in stores.items():
+            store = getattr(app._get_module(service), name)._data
+            store.clear()
+            store.update(data)
 
 
-def _stores(s3: Any) -> dict[str, Any]:
-    """Everything S3 holds, objects and their versions too, by the name of the store."""
-    return {name: value._data for name, value in vars(s3).items() if type(value).__name__ in _SCOPED}
+def _stores(app: Any, service: str) -> dict[str, Any]:
+    """What a service holds besides its own state, by the name of the store: S3's objects, tables' streams."""
+    return {
+        name: value._data
+        for name, value in vars(app._get_module(service)).items()
+        if type(value).__name__ in _SCOPED and (service == "s3" or name in _STREAM_STORES)
+    }
