@@ -28,10 +28,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 APP = REPOSITORY / "tests" / "e2e" / "faults" / "app"
 STACK = "Faults"
 MODEL = "matmul"
-JOBS = int(os.environ.get("ONNX_INFERENCE_FAULT_JOBS", "200"))
+JOBS = int(os.environ.get("ONNX_INFERENCE_FAULT_JOBS", "100"))
 WORKER = "onnx_handler.queue.handler"
 #: For how long a job is with a worker before another gets it.
 VISIBILITY_SECONDS = 6
+MOST_DELIVERIES = 5
 FINAL = ("SUCCEEDED", "FAILED", "EXPIRED", "CANCELLED")
 _LARGE_ROWS = 30_000  # 480 kB of inputs, 360 kB of outputs: both go to the bucket
 _MOST_LARGE = 50
@@ -126,6 +127,13 @@ class JobService:
     def set_visibility(self, queue: str, seconds: int) -> None:
         """For how long a message that was taken is hidden from others."""
         self.sqs.set_queue_attributes(QueueUrl=self.outputs[queue], Attributes={"VisibilityTimeout": str(seconds)})
+
+    def set_most_deliveries(self, count: int) -> None:
+        """How often a message is delivered before it is a dead letter."""
+        names = ["RedrivePolicy"]
+        found = self.sqs.get_queue_attributes(QueueUrl=self.outputs["JobsQueue"], AttributeNames=names)["Attributes"]
+        policy = json.dumps({**json.loads(found["RedrivePolicy"]), "maxReceiveCount": count})
+        self.sqs.set_queue_attributes(QueueUrl=self.outputs["JobsQueue"], Attributes={"RedrivePolicy": policy})
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 
