@@ -16,6 +16,7 @@ from . import prefetch  # noqa: F401 - begins to bring the model, in the time th
 # isort: split
 import logging
 import os
+from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Any
 
 from .errors import InferenceError, MethodNotAllowed, ModelUnusable
@@ -41,7 +42,8 @@ class Room:
         self._repository = repository
         self._server = Server(repository)
         initialization_type = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
-        if initialization_type != "on-demand":
+        self._on_demand = initialization_type == "on-demand"
+        if not self._on_demand:
             from .initialisation import complete
 
             complete(initialization_type, repository)
@@ -66,7 +68,10 @@ class Room:
         if phases:
             request_id = getattr(context, "aws_request_id", "")
             phases.metrics.inferred(request_id, answer["statusCode"], self._cold, phases)
-        self._cold = False
+        if self._cold:
+            self._cold = False
+            if self._on_demand and (metrics := self._repository.first_metrics) is not None:
+                metrics.started(_milliseconds_to(_ready_at))
         return answer
 
     def _keep_warm(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -93,6 +98,14 @@ def _record(level: int, message: str, cause: BaseException | None = None) -> Non
         _log.log(level, "%s", ascii(f"{message}\n{trace}"))
 
 
+def _milliseconds_to(moment: float) -> float:
+    """Since this process was started, which the kernel tells in hundredths of a second since it booted itself."""
+    with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - pathlib is not worth its import here
+        ticks = int(file.read().rpartition(b")")[2].split()[19])
+    return (moment - ticks / os.sysconf("SC_CLK_TCK")) * 1000
+
+
 handler = Room().handle
+_ready_at = clock_gettime(CLOCK_BOOTTIME)
 gc.freeze()  # nor need a collection during a request look through it
 gc.enable()

@@ -42,6 +42,19 @@ class Metrics:
         """Records how long the model took to load, and to come from S3 if it does; written each time it is loaded."""
         self._write({"ModelLoad": milliseconds} | ({} if fetch is None else {"ModelFetch": fetch}), "")
 
+    def started(self, milliseconds: float) -> None:
+        """Counts a request that met a cold start, and records how long the start took. Of the function, not a model."""
+        declaration = {
+            "Namespace": self._namespace,
+            "Dimensions": [["FunctionName"]],
+            "Metrics": [{"Name": "ColdStart", "Unit": "Count"}, {"Name": "InitDuration", "Unit": "Milliseconds"}],
+        }
+        directive = json.dumps([declaration], separators=(",", ":"))
+        sys.stdout.write(
+            f'{{"_aws":{{"Timestamp":{time_ns() // 1_000_000},"CloudWatchMetrics":{directive}}},'
+            f'{self._properties},"ColdStart":1,"InitDuration":{milliseconds:.0f}}}\n'
+        )
+
     def golden_run(self, milliseconds: float) -> None:
         """Records a run that was nobody's request."""
         self._write({"GoldenRun": milliseconds}, "")

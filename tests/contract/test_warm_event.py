@@ -1,4 +1,4 @@
-"""The warm event: a schedule of the constructs sends what the handler recognises."""
+"""The warm event: a schedule of the constructs sends what the handler recognises and the twin counts as a ping."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aws_cdk import Duration, Stack
 
 from cdk_onnx_inference import ColdStart, InferenceFunction, ModelSource, _cold_start_validation, warmer
 from onnx_handler import events, warm
+from onnx_inference.local.lambda_host import host
 from tests.support import models, synth
 
 
@@ -26,5 +27,5 @@ def test_the_event_is_what_the_handler_recognises(tmp_path: Path) -> None:
 
 
 def test_names_and_limits_are_the_same() -> None:
-    assert warmer.EVENT_SOURCE == events.WARMER
+    assert warmer.EVENT_SOURCE == events.WARMER == host.WARMER_SOURCE
     assert _cold_start_validation.MAX_HOLD_MS == warm.LONGEST_HOLD

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from onnx_inference.local.cloud import RECORDED_ONLY_TYPES, CloudError, EmbeddedCloud
-from onnx_inference.local.lambda_host.function_configuration import FunctionArn
+from onnx_inference.local.cloud_records import CloudSchedule
+from onnx_inference.local.lambda_host.function_configuration import AsynchronousPolicy, FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
 
 ministack_app = pytest.importorskip("ministack.app")
@@ -36,9 +37,23 @@ def test_the_pinned_version_is_the_one_these_internals_were_read_in():
 
 
 def test_the_internals_that_the_adapter_touches():
-    from ministack.services import ecr, lambda_svc, s3
-    from ministack.services.cloudformation import custom_resource, provisioners
+    from ministack.core import responses
+    from ministack.services import ecr, eventbridge, lambda_svc, s3, scheduler
+    from ministack.services.cloudformation import custom_resource, provisioners, stacks
 
+    assert inspect.signature(scheduler._tick_schedules).parameters == {}
+    assert inspect.signature(eventbridge._tick_scheduled_rules).parameters == {}
+    assert hasattr(scheduler._schedules, "_data")
+    assert hasattr(eventbridge._rules, "_data")
+    assert hasattr(eventbridge._targets, "_data")
+    assert list(inspect.signature(eventbridge._invoke_target).parameters)[:3] == ["target", "event", "rule"]
+    assert list(inspect.signature(eventbridge._pattern_event_view).parameters) == ["event"]
+    transform = inspect.signature(eventbridge._apply_input_transformer)
+    assert list(transform.parameters) == ["transformer", "rule", "view"]
+    assert list(inspect.signature(stacks._runs_on_worker_thread).parameters) == ["resource_type"]
+    assert list(inspect.signature(lambda_svc._snapstart_provision_version_async).parameters) == ["name", "ver_record"]
+    assert callable(responses.set_request_account_id)
+    assert callable(responses.set_request_region)
     assert list(inspect.signature(lambda_svc._execute_function_with_config_scope).parameters) == ["func", "event"]
     assert list(inspect.signature(custom_resource.deliver_response).parameters) == ["token", "response"]
     assert "Custom::S3AutoDeleteObjects" not in provisioners._RESOURCE_HANDLERS
@@ -58,6 +73,11 @@ def test_the_internals_that_the_adapter_touches():
         "logical_id",
         "props",
     ]
+    of_schedule = handlers["AWS::Scheduler::Schedule"]
+    assert list(inspect.signature(of_schedule["create"]).parameters) == ["logical_id", "props", "stack_name"]
+    assert list(inspect.signature(of_schedule["update"]).parameters)[:3] == ["physical_id", "old_props", "new_props"]
+    of_version = list(inspect.signature(handlers["AWS::Lambda::Version"]["create"]).parameters)
+    assert of_version == ["logical_id", "props", "stack_name"]
     of_update = list(inspect.signature(handlers["AWS::Lambda::Function"]["update"]).parameters)
     assert of_update[:3] == ["physical_id", "old_props", "new_props"]
     of_buckets = handlers["AWS::S3::Bucket"]
@@ -209,6 +229,114 @@ def test_unknown_types_are_recorded_and_known_ones_are_not(cloud):
     assert summary["LogicalResourceId"] == "Farm"
 
 
+def deploy(cloud, name, resources, *, update=False):
+    client = cloud.client("cloudformation")
+    arguments = {"StackName": name, "TemplateBody": json.dumps({"Resources": resources})}
+    (client.update_stack if update else client.create_stack)(**arguments)
+    waiter = client.get_waiter("stack_update_complete" if update else "stack_create_complete")
+    waiter.wait(StackName=name, WaiterConfig={"Delay": 1})
+
+
+def delete(cloud, name):
+    client = cloud.client("cloudformation")
+    client.delete_stack(StackName=name)
+    client.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+
+
+def test_schedules_are_read_with_everything_that_the_template_says(cloud):
+    """MiniStack's CloudFormation drops time zone, start and end; the adapter does not."""
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:f:live"
+    properties = {
+        "Name": "morning",
+        "ScheduleExpression": "cron(0 8 * * ? *)",
+        "ScheduleExpressionTimezone": "Europe/Berlin",
+        "StartDate": "2027-01-01T00:00:00Z",
+        "EndDate": "2027-12-31T00:00:00Z",
+        "State": "DISABLED",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {
+            "Arn": arn,
+            "RoleArn": "arn:aws:iam::000000000000:role/r",
+            "RetryPolicy": {"MaximumRetryAttempts": 0},
+        },
+    }
+    rule = {"Name": "rule", "ScheduleExpression": "rate(1 minute)", "Targets": [{"Id": "1", "Arn": arn}]}
+    patterned = {"Name": "pattern", "EventPattern": {"source": ["x"]}}
+    resources = {
+        "Schedule": {"Type": "AWS::Scheduler::Schedule", "Properties": properties},
+        "Rule": {"Type": "AWS::Events::Rule", "Properties": rule},
+        "Patterned": {"Type": "AWS::Events::Rule", "Properties": patterned},
+    }
+    deploy(cloud, "Scheduled", resources)
+    found = {entry.record["Name"]: entry for entry in cloud.schedules()}
+    assert sorted(found) == ["morning", "rule"]
+    schedule = found["morning"]
+    assert (schedule.account, schedule.region, schedule.is_rule) == ("000000000000", "us-east-1", False)
+    for name in ("ScheduleExpressionTimezone", "StartDate", "EndDate", "State"):
+        assert schedule.record[name] == properties[name]
+    assert schedule.targets == (properties["Target"],)
+    assert [target["Arn"] for target in found["rule"].targets] == [arn]
+    for name in ("ScheduleExpressionTimezone", "StartDate", "EndDate", "State"):
+        del properties[name]
+    deploy(cloud, "Scheduled", resources, update=True)
+    record = next(e.record for e in cloud.schedules() if e.record["Name"] == "morning")
+    assert (record["ScheduleExpressionTimezone"], record["StartDate"], record["State"]) == ("UTC", None, "ENABLED")
+    delete(cloud, "Scheduled")
+    assert cloud.schedules() == []
+
+
+def test_what_a_rules_target_receives(cloud):
+    event = {
+        "EventId": "e",
+        "Source": "aws.events",
+        "DetailType": "Scheduled Event",
+        "Detail": "{}",
+        "Time": 1_800_000_000,
+        "Resources": ["arn"],
+        "Account": "000000000000",
+        "Region": "us-east-1",
+    }
+    rule = CloudSchedule("000000000000", "us-east-1", {"Name": "rule", "Arn": "arn"}, (), is_rule=True)
+
+    def received(**target):
+        return json.loads(cloud.event_for_target(rule, target, event))
+
+    assert received()["detail-type"] == "Scheduled Event"
+    assert received(Input='{"a": 1}') == {"a": 1}
+    assert received(InputPath="$.source") == "aws.events"
+    assert received(InputPath="$.nothing")["id"] == "e"
+    transformer = {"InputPathsMap": {"when": "$.time"}, "InputTemplate": '{"at": <when>}'}
+    assert received(InputTransformer=transformer) == {"at": "2027-01-15T08:00:00Z"}
+
+
+def test_recorded_resources_are_read_and_leave_when_they_are_deleted(cloud):
+    kind = "AWS::ApplicationAutoScaling::ScalableTarget"
+    deploy(cloud, "Scaled", {"Target": {"Type": kind, "Properties": {"MinCapacity": 1}}})
+    (target,) = cloud.recorded(kind)
+    assert (target.properties, target.account, target.region) == ({"MinCapacity": 1}, "000000000000", "us-east-1")
+    delete(cloud, "Scaled")
+    assert cloud.recorded(kind) == []
+
+
+def test_ministack_fires_nothing_itself(cloud):
+    from ministack.services import eventbridge, scheduler
+
+    before = time.time() - 3600
+    scheduler._schedules._data["000000000000", "us-east-1", "default/old"] = {
+        "Name": "old",
+        "State": "ENABLED",
+        "ScheduleExpression": "rate(1 minute)",
+        "CreationDate": before,
+        "Target": {"Arn": "arn:aws:lambda:us-east-1:000000000000:function:f", "RoleArn": "r"},
+    }
+    try:
+        scheduler._tick_schedules()
+        eventbridge._tick_scheduled_rules()
+        assert not scheduler._schedule_last_fired
+    finally:
+        del scheduler._schedules._data["000000000000", "us-east-1", "default/old"]
+
+
 def test_deployed_functions_are_read_as_they_are_now(cloud):
     client = cloud.client("lambda")
     arn = FunctionArn("000000000000", "us-east-1", "adapter")
@@ -236,7 +364,12 @@ def test_deployed_functions_are_read_as_they_are_now(cloud):
     client.put_provisioned_concurrency_config(
         FunctionName="adapter", Qualifier="live", ProvisionedConcurrentExecutions=2
     )
+    client.put_function_event_invoke_config(
+        FunctionName="adapter", Qualifier="live", MaximumRetryAttempts=0, MaximumEventAgeInSeconds=60
+    )
     deployed = cloud.function(arn)
+    assert deployed.asynchronous_policy("live") == AsynchronousPolicy(0, 60)
+    assert deployed.asynchronous_policy(None) == AsynchronousPolicy(2, 21_600)
     assert deployed.reserved_concurrency == 3
     assert deployed.provisioned_concurrency == {"live": 2}
     assert deployed.version_of("live", lambda: 0.4) == two
@@ -275,6 +408,8 @@ def test_stopping_restores_what_was_changed_and_a_new_cloud_is_empty(cloud):
     assert "GATEWAY_PORT" not in os.environ
     assert lambda_svc._execute_function_docker != cloud._execute_image
     assert "AWS::Deadline::Farm" not in provisioners._RESOURCE_HANDLERS
+    assert "EmbeddedCloud" not in provisioners._RESOURCE_HANDLERS["AWS::Scheduler::Schedule"]["create"].__qualname__
+    assert "EmbeddedCloud" not in lambda_svc._snapstart_provision_version_async.__qualname__
     assert "Custom::S3AutoDeleteObjects" not in provisioners._RESOURCE_HANDLERS
     again = EmbeddedCloud(invoke_nothing)
     again.start()

@@ -52,5 +52,3 @@ def test_jobs_whose_reader_comes_first(service: Service, later: Any, capsys: pyt
         service.show(submitted["id"])
     service.sweeper.handle({}, context())
     assert counted(capsys) == {"JobsExpired": 1}
-
-

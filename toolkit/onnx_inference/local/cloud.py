@@ -7,6 +7,7 @@ there to what these modules expect of them.
 
 import asyncio
 import concurrent.futures
+import contextvars
 import importlib
 import json
 import logging
@@ -25,6 +26,7 @@ from onnx_inference.extras import import_from_extra
 from onnx_inference.local import cloud_state
 from onnx_inference.local.auto_delete_objects import empty_bucket
 from onnx_inference.local.cloud_queues import EmbeddedQueues
+from onnx_inference.local.cloud_records import CloudSchedule, RecordedResource
 from onnx_inference.local.cloud_streams import PROPERTIES, EmbeddedStreams, with_stream_records
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
@@ -56,8 +58,15 @@ _PIPE = "AWS::Pipes::Pipe"
 _AUTO_DELETE_OBJECTS = "Custom::S3AutoDeleteObjects"
 _Result = TypeVar("_Result")
 
+_SCHEDULE = "AWS::Scheduler::Schedule"
+_VERSION = "AWS::Lambda::Version"
+#: How long a version's snapshot may take until a deployment gives up.
+_SNAPSHOT_SECONDS = 930.0
+
 #: What runs an image function: the invoked ARN with its qualifier, and the event as JSON.
 ImageInvoker = Callable[[str, bytes], InvocationResult]
+#: What makes the snapshot of a version: the function's ARN, and the version as Lambda's API describes it.
+SnapshotMaker = Callable[[FunctionArn, Mapping[str, Any]], None]
 
 _running = threading.Lock()
 _port: int | None = None
@@ -78,6 +87,7 @@ class EmbeddedCloud:
         region: The default region.
         account: The default account.
         state_directory: Where the state is kept between two runs. Default: it is forgotten.
+        make_snapshot: Initialises a published version with SnapStart; what it raises fails the version.
     """
 
     def __init__(
@@ -87,9 +97,11 @@ class EmbeddedCloud:
         region: str = DEFAULT_REGION,
         account: str = DEFAULT_ACCOUNT,
         state_directory: Path | None = None,
+        make_snapshot: SnapshotMaker | None = None,
     ) -> None:
         self._state_directory = state_directory
         self._invoke_image = invoke_image
+        self._make_snapshot = make_snapshot
         self._region = region
         self._account = account
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -100,7 +112,7 @@ class EmbeddedCloud:
         self._originals: list[tuple[Any, str, Any]] = []
         self._added_types: set[str] = set()
         self._recorded_only: set[str] = set()
-        self._recorded: dict[str, Mapping[str, Any]] = {}
+        self._recorded: dict[str, RecordedResource] = {}
         self._original_handlers: dict[str, Any] = {}
         self._data_directory: Path | None = None
 
@@ -135,6 +147,8 @@ class EmbeddedCloud:
             self._keep_tags_of_buckets()
             self._empty_buckets()
             self._keep_what_is_dropped()
+            self._keep_schedules()
+            self._take_over_snapshots()
             self._carry_events_ourselves()
             if kept is not None:
                 cloud_state.restore(kept, self._app)
@@ -346,12 +360,111 @@ class EmbeddedCloud:
     def access_point(self, arn: str) -> tuple[str, str]:
         """Where an access point of EFS or S3 Files leads: its file system's id, and its root directory there."""
         if arn in self._recorded:  # S3 Files, which MiniStack's CloudFormation does not know
-            properties = self._recorded[arn]
+            properties = self._recorded[arn].properties
             return properties["FileSystemId"], (properties.get("RootDirectory") or {}).get("Path", "/")
         _, _, _, region, account, resource = arn.split(":", 5)
         client = self.client("efs", account=account, region=region)
         (found,) = client.describe_access_points(AccessPointId=resource.rpartition("/")[2])["AccessPoints"]
         return found["FileSystemId"], found["RootDirectory"]["Path"]
+
+    # -- schedules and scaling ----------------------------------------------------------------------------------
+
+    def _keep_schedules(self) -> None:
+        """Take over from MiniStack's own firing, and keep what its CloudFormation drops of schedules."""
+        self._scheduler = _ministack("services.scheduler")
+        self._events = _ministack("services.eventbridge")
+        self._replace(self._scheduler, "_tick_schedules", _do_nothing)
+        self._replace(self._events, "_tick_scheduled_rules", _do_nothing)
+
+        def keep(name: str, properties: Mapping[str, Any]) -> None:
+            kept = self._scheduler._schedules[f"{properties.get('GroupName', 'default')}/{name}"]
+            kept["ScheduleExpressionTimezone"] = properties.get("ScheduleExpressionTimezone", "UTC")
+            kept["State"] = properties.get("State", "ENABLED")
+            kept["StartDate"], kept["EndDate"] = properties.get("StartDate"), properties.get("EndDate")
+
+        self._after_each_change(_SCHEDULE, keep)
+
+    def schedules(self) -> list[CloudSchedule]:
+        """Every schedule, and every rule that has a schedule expression, of all accounts and regions."""
+        found = [
+            CloudSchedule(account, region, record, (record["Target"],), is_rule=False)
+            for (account, region, _), record in list(self._scheduler._schedules._data.items())
+        ]
+        for (account, region, key), rule in list(self._events._rules._data.items()):
+            if rule.get("ScheduleExpression"):
+                targets = self._events._targets._data.get((account, region, key), ())
+                found.append(CloudSchedule(account, region, rule, tuple(targets), is_rule=True))
+        return found
+
+    def event_for_target(self, rule: CloudSchedule, target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
+        """What a rule's target receives: its Input, InputPath or InputTransformer applied to the event."""
+        view = self._events._pattern_event_view(dict(event))
+        whole = view.event_with_detail()
+        if target.get("InputTransformer"):
+            return str(self._events._apply_input_transformer(target["InputTransformer"], rule.record, view))
+        if target.get("Input"):
+            return str(target["Input"])
+        for part in str(target.get("InputPath") or "").strip("$.").split("."):
+            # A path that leads nowhere leaves the whole event in place.
+            if not part or not isinstance(whole, dict) or part not in whole:
+                break
+            whole = whole[part]
+        return json.dumps(whole)
+
+    def deliver(self, schedule: CloudSchedule, target: Mapping[str, Any], payload: str) -> None:
+        """Hand an event to a target that is no function: a queue, a topic, a state machine, a bus."""
+        responses = _ministack("core.responses")
+        context = contextvars.copy_context()
+
+        def dispatch() -> None:
+            responses.set_request_account_id(schedule.account)
+            responses.set_request_region(schedule.region)
+            event = {"Source": "aws.events", "DetailType": "Scheduled Event", "Detail": "{}", "Time": time.time()}
+            self._events._invoke_target({**target, "Input": payload}, event, schedule.record)
+
+        context.run(dispatch)
+
+    def recorded(self, resource_type: str) -> list[RecordedResource]:
+        """The deployed resources of a type that is recorded only."""
+        return [entry for entry in list(self._recorded.values()) if entry.resource_type == resource_type]
+
+    # -- SnapStart ----------------------------------------------------------------------------------------------
+
+    def _take_over_snapshots(self) -> None:
+        """Make the snapshots of published versions here, and fail a deployment whose version has none."""
+        stacks = _ministack("services.cloudformation.stacks")
+        runs_on_worker_thread = stacks._runs_on_worker_thread
+        self._replace(self._lambda, "_snapstart_provision_version_async", self._snapshot_version)
+        # A function's init may call this cloud, which cannot answer while its event loop waits for the function.
+        self._replace(stacks, "_runs_on_worker_thread", lambda kind: kind == _VERSION or runs_on_worker_thread(kind))
+        self._after_each_change(_VERSION, lambda arn, _properties: self._await_snapshot(FunctionArn.parse(arn)))
+
+    def _snapshot_version(self, name: str, version: dict[str, Any]) -> None:
+        """What MiniStack calls when a version with SnapStart was published."""
+        config = version["config"]
+
+        def make() -> None:
+            try:
+                if self._make_snapshot is not None:
+                    self._make_snapshot(FunctionArn.parse(config["FunctionArn"]), config)
+            except Exception as error:  # whatever it was, the version is not to stay pending
+                config.update(State="Failed", StateReason=str(error), StateReasonCode="FunctionError")
+            else:
+                config.update(State="Active", StateReason="", StateReasonCode="", LastUpdateStatus="Successful")
+
+        threading.Thread(target=make, name=f"snapshot-{name}", daemon=True).start()
+
+    def _await_snapshot(self, arn: FunctionArn) -> None:
+        deadline = time.monotonic() + _SNAPSHOT_SECONDS
+        while time.monotonic() < deadline:
+            deployed = self.function(arn)
+            config = {} if deployed is None else deployed.configurations.get(arn.qualifier or "", {})
+            if config.get("State") == "Failed":
+                raise ValueError(f"{arn} did not become active: {config.get('StateReason')}")
+            if config.get("State") != "Pending" or (config.get("SnapStart") or {}).get("OptimizationStatus") != "On":
+                return
+            time.sleep(0.02)
+        raise ValueError(f"{arn} did not become active: its snapshot was not made in {_SNAPSHOT_SECONDS:.0f} seconds")
 
     # -- deployed functions -------------------------------------------------------------------------------------
 
@@ -505,7 +618,7 @@ def _ministack(name: str) -> Any:
 
 
 def _recording_handler(
-    resource_type: str, account: str, region: str, recorded: dict[str, Mapping[str, Any]]
+    resource_type: str, account: str, region: str, recorded: dict[str, RecordedResource]
 ) -> dict[str, Callable[..., Any]]:
     """The handler of a resource type that is recorded only: a physical id and an ARN, nothing behind them.
 
@@ -513,13 +626,16 @@ def _recording_handler(
         resource_type: The type.
         account: The account of its ARNs.
         region: Their region.
-        recorded: Receives the properties of each resource, by its ARN.
+        recorded: Receives each resource, by its ARN; a deleted one leaves.
     """
     _, service, kind = resource_type.split("::") if resource_type.count("::") == 2 else ("", "custom", "")
 
+    def arn_of(physical_id: str) -> str:
+        return f"arn:aws:{service.lower()}:{region}:{account}:{physical_id}"
+
     def attributes(physical_id: str, properties: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-        arn = f"arn:aws:{service.lower()}:{region}:{account}:{physical_id}"
-        recorded[arn] = properties
+        arn = arn_of(physical_id)
+        recorded[arn] = RecordedResource(resource_type, physical_id, account, region, properties)
         # A resource's attributes bear its kind in their names or do not: AccessPointArn, but RoleArn, and just Arn.
         return physical_id, {"Arn": arn, "Id": physical_id, f"{kind}Arn": arn, f"{kind}Id": physical_id}
 
@@ -529,10 +645,14 @@ def _recording_handler(
     def update(physical_id: str, _old: object, new: Mapping[str, Any], *_: object) -> tuple[str, dict[str, str]]:
         return attributes(physical_id, new)
 
-    def delete(_physical_id: str, _properties: Mapping[str, Any]) -> None:
-        return None
+    def delete(physical_id: str, _properties: Mapping[str, Any]) -> None:
+        recorded.pop(arn_of(physical_id), None)
 
     return {"create": create, "update": update, "delete": delete}
+
+
+def _do_nothing() -> None:
+    """In place of what the twin does itself."""
 
 
 def _free_port() -> int:

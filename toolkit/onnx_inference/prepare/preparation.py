@@ -229,7 +229,7 @@ def _loadable(model: OnnxModel, scratch: Path) -> tuple[OnnxModel, SessionRun, l
             with contextlib.suppress(SessionFailed):
                 note = "The model as given does not load, because shapes are outside the graph: they are inside now."
                 return mended, _load(mended), [note]
-        raise _not_loadable(error.message) from None
+        raise _not_loadable(error.message, model.opsets().get("")) from None
 
 
 def _load(model: OnnxModel) -> SessionRun:
@@ -239,9 +239,9 @@ def _load(model: OnnxModel) -> SessionRun:
         return run_session(model.path, SessionOptions())
 
 
-def _not_loadable(message: str) -> Refused:
+def _not_loadable(message: str, opset: int | None) -> Refused:
     if _NOT_RUNNABLE.search(message):
-        return unknown_operator(message)
+        return unknown_operator(message, opset)
     fix = "Export the model again, with the newest release of the exporter that you can use."
     if "locale" in message:
         fix = "Set the attribute locale of its StringNormalizer to 'C': Lambda has few others."

@@ -13,6 +13,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_lambda_event_sources import SqsEventSource
+from aws_cdk.aws_logs import CfnQueryDefinition
 
 IMAGE = str(Path(__file__).resolve().parent / "image")
 
@@ -55,6 +56,9 @@ consumed(
     visibility=30,
     filters=[lambda_.FilterCriteria.filter({"body": {"kind": lambda_.FilterRule.is_equal("wanted")}})],
 )
+
+# Of a type that the embedded cloud does not know: recorded only, and kept with the state all the same.
+CfnQueryDefinition(stack, "Query", name="errors", query_string="fields @message")
 
 table = dynamodb.TableV2(
     stack,
