@@ -49,7 +49,7 @@ consumed("Plain")
 consumed("Partial", report_batch_item_failures=True)
 consumed("Window", visibility=30, batch_size=200, max_batching_window=Duration.seconds(2))
 consumed("Limited", visibility=30, batch_size=1, max_concurrency=2)
-consumed("Throttled", visibility=6, batch_size=1, reserved=1)
+consumed("Throttled", visibility=30, batch_size=1, reserved=1)
 consumed("Switched", visibility=30, enabled=enabled)
 consumed(
     "Filtered",
