@@ -7,14 +7,19 @@
 Everything that is public is in `__all__`.
 """
 
+from .alarms import AlarmRule, Severity
 from .api_auth import ApiAuth
 from .api_type import ApiType
 from .async_inference import AsyncInference
+from .canary_deployment import CanaryDeployment
 from .cold_start import ColdStart, WarmerTrigger, WarmHours
 from .cors import Cors
 from .errors import InvalidInferenceConfig, Problem
+from .goldens import Goldens
 from .inference_api import InferenceApi
 from .inference_function import InferenceFunction
+from .inference_metrics import ApiMetrics, FileSystemMetrics, FunctionMetrics
+from .inference_monitoring import InferenceMonitoring
 from .job_api import JobApi
 from .job_notices import JobNotices
 from .model_file_system import ModelFileSystem
@@ -26,16 +31,24 @@ from .provisioned_concurrency import ProvisionedConcurrency, ProvisionedSchedule
 from .removal import Removal
 from .service_function import ServiceFunction
 from .throttle import Throttle
+from .traffic_shift import TrafficShift
 from .warmer import Warmer
 
 __all__ = [
+    "AlarmRule",
     "ApiAuth",
+    "ApiMetrics",
     "ApiType",
     "AsyncInference",
+    "CanaryDeployment",
     "ColdStart",
     "Cors",
+    "FileSystemMetrics",
+    "FunctionMetrics",
+    "Goldens",
     "InferenceApi",
     "InferenceFunction",
+    "InferenceMonitoring",
     "InvalidInferenceConfig",
     "JobApi",
     "JobNotices",
@@ -49,7 +62,9 @@ __all__ = [
     "ProvisionedSchedule",
     "Removal",
     "ServiceFunction",
+    "Severity",
     "Throttle",
+    "TrafficShift",
     "UtilizationStatistic",
     "WarmHours",
     "Warmer",

@@ -32,6 +32,12 @@ MODEL_DIGEST: Final = "MODEL_DIGEST"
 PROCESSING_PATH: Final = "PROCESSING_PATH"
 """The user's processing file, relative to the task root. Absent when there is none."""
 
+VERIFY_TARGET: Final = "VERIFY_TARGET"
+"""ARN of the version or alias that a deployment hook asks. On hooks only."""
+
+VERIFY_GOLDENS: Final = "VERIFY_GOLDENS"
+"""JSON: whose golden samples a deployment hook sends, and where they are in S3. On hooks only."""
+
 METRICS_NAMESPACE: Final = "METRICS_NAMESPACE"
 """CloudWatch namespace of the metrics that the handler embeds in its log."""
 
@@ -86,6 +92,8 @@ NAMES: Final = OF_JOBS | frozenset(
         MODEL_VERSION,
         MODEL_DIGEST,
         PROCESSING_PATH,
+        VERIFY_TARGET,
+        VERIFY_GOLDENS,
         METRICS_NAMESPACE,
         ORT_DISABLE_TELEMETRY,
     }

@@ -42,6 +42,9 @@ DEAD_LETTERS_HANDLER = "onnx_handler.dead_letters.handler"
 SWEEP_HANDLER = "onnx_handler.sweep.handler"
 """Command for the function that records which jobs are past their deadline."""
 
+VERIFY_HANDLER = "onnx_handler.verify.handler"
+"""The command of the hooks of a deployment."""
+
 MODEL_DIRECTORY = "model"
 PROCESSING_DIRECTORY = "processing"
 

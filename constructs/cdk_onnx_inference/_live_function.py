@@ -81,6 +81,7 @@ class LiveFunction(Construct):
     reserved_concurrent_executions: float | None
     scalable_target: autoscaling.ScalableTarget | None
     warmer: Warmer | None
+    _service: Service
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Lets `grantee` invoke the alias, and not the function's other versions."""
@@ -170,6 +171,7 @@ class LiveFunction(Construct):
         description: str,
     ) -> None:
         """Makes the function, its version and its alias, with `timeout`, `role` and so on, which are there already."""
+        self._service = service
         access = service.mount_access if with_models else None
         with _image_context.docker_image_code(
             service.scope,

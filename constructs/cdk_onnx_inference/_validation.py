@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from aws_cdk import Duration, Size
@@ -253,6 +254,32 @@ def not_empty(code: str, path: str, value: str | tuple[str, ...], *, allowed: st
     if texts and all(is_unresolved(text) or text.strip() for text in texts):
         return []
     return [Problem(code, path, repr(value), allowed, fix)]
+
+
+def whole_units(code: str, path: str, value: Duration, unit: TimeUnit, minimum: int, maximum: int) -> list[Problem]:
+    """A duration of whole units of time."""
+    if value.is_unresolved():
+        return []
+    amount = value.to_seconds(integral=False) / (60 if unit is TimeUnit.MINUTES else 1)
+    if amount == int(amount) and minimum <= amount <= maximum:
+        return []
+    name = unit.value
+    return [
+        Problem(
+            code,
+            path,
+            f"{amount:g} {name}",
+            f"{minimum} to {maximum} {name}, a whole number",
+            f"Give e.g. Duration.{name}({minimum}).",
+        )
+    ]
+
+
+class TimeUnit(Enum):
+    """What a duration is counted in."""
+
+    SECONDS = "seconds"
+    MINUTES = "minutes"
 
 
 def whole_number(

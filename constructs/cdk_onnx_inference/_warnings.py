@@ -48,3 +48,6 @@ INIT_PHASE: Final = "cdk-onnx-inference:init-phase"
 
 ACCOUNT_CONCURRENCY: Final = "cdk-onnx-inference:account-concurrency"
 """More provisioned concurrency than an account has unless AWS has raised its quota."""
+
+CANARY_PROVISIONED: Final = "cdk-onnx-inference:canary-provisioned"
+"""Traffic is split between two versions of an alias that has provisioned concurrency."""

@@ -22,6 +22,8 @@ NAMES = frozenset(
         "MODEL_VERSION",
         "MODEL_DIGEST",
         "PROCESSING_PATH",
+        "VERIFY_TARGET",
+        "VERIFY_GOLDENS",
         "METRICS_NAMESPACE",
         "ORT_DISABLE_TELEMETRY",  # read by onnxruntime itself, at import
         "JOBS_TABLE_NAME",  # this and what follows: `job_settings`

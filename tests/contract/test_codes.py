@@ -13,6 +13,9 @@ SOURCES = [*(ROOT / "constructs").rglob("*.py"), *(ROOT / "stacks").rglob("*.py"
 TESTS = [*(ROOT / "tests" / "constructs").rglob("test_*.py")]
 
 CODES = [
+    "alarm-duplicate",
+    "alarm-threshold",
+    "alarm-unknown",
     "alias-weights",
     "api-has-jobs",
     "api-options",
@@ -21,6 +24,8 @@ CODES = [
     "batch-size-range",
     "batching-window-missing",
     "batching-window-range",
+    "canary-duplicate",
+    "canary-provisioned-scaling",
     "cold-start-type",
     "context-key",
     "context-value",
@@ -34,6 +39,10 @@ CODES = [
     "ephemeral-storage-range",
     "ephemeral-storage-too-small",
     "event-source-unsupported",
+    "goldens-invalid",
+    "goldens-missing",
+    "goldens-processing",
+    "goldens-unknown",
     "image-file-collision",
     "image-too-large",
     "init-exceeds-timeout",
@@ -97,6 +106,8 @@ CODES = [
     "throttle-burst",
     "throttle-rate",
     "timeout-range",
+    "traffic-shift-interval",
+    "traffic-shift-percentage",
     "vpc-missing",
     "vpc-of-file-system",
     "warmer-concurrency-range",
@@ -115,7 +126,7 @@ CODES = [
 def test_codes_are_listed() -> None:
     """A code leaves this list only with a major version."""
     constructor = re.compile(
-        r"(?:Problem|(?<!reader\.)whole_number|_over_reserved|_period|positive|not_empty)\(\s*\"([a-z-]+)\"|self\._problems\.append\(Problem\(\"([a-z-]+)\""
+        r"(?:Problem|(?<!reader\.)whole_number|whole_units|_over_reserved|_period|positive|not_empty)\(\s*\"([a-z-]+)\"|self\._problems\.append\(Problem\(\"([a-z-]+)\""
     )
     found = {name for path in SOURCES for match in constructor.findall(path.read_text()) for name in match if name}
     assert sorted(found) == CODES
@@ -137,6 +148,7 @@ def test_warnings_are_listed() -> None:
     assert ids == [
         "cdk-onnx-inference:account-concurrency",
         "cdk-onnx-inference:api-log-role",
+        "cdk-onnx-inference:canary-provisioned",
         "cdk-onnx-inference:existing-bucket",
         "cdk-onnx-inference:existing-queue",
         "cdk-onnx-inference:existing-table",

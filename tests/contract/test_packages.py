@@ -70,13 +70,20 @@ def test_the_source_root_is_no_package() -> None:
 def test_public_names() -> None:
     """A name leaves this list only with a major version."""
     assert cdk_onnx_inference.__all__ == [
+        "AlarmRule",
         "ApiAuth",
+        "ApiMetrics",
         "ApiType",
         "AsyncInference",
+        "CanaryDeployment",
         "ColdStart",
         "Cors",
+        "FileSystemMetrics",
+        "FunctionMetrics",
+        "Goldens",
         "InferenceApi",
         "InferenceFunction",
+        "InferenceMonitoring",
         "InvalidInferenceConfig",
         "JobApi",
         "JobNotices",
@@ -90,7 +97,9 @@ def test_public_names() -> None:
         "ProvisionedSchedule",
         "Removal",
         "ServiceFunction",
+        "Severity",
         "Throttle",
+        "TrafficShift",
         "UtilizationStatistic",
         "WarmHours",
         "Warmer",
@@ -103,14 +112,19 @@ def test_public_modules() -> None:
     """What does not begin with an underscore is public."""
     modules = {path.stem for path in (ROOT / "constructs" / "cdk_onnx_inference").glob("*.py")}
     assert sorted(name for name in modules if not name.startswith("_")) == [
+        "alarms",
         "api_auth",
         "api_type",
         "async_inference",
+        "canary_deployment",
         "cold_start",
         "cors",
         "errors",
+        "goldens",
         "inference_api",
         "inference_function",
+        "inference_metrics",
+        "inference_monitoring",
         "job_api",
         "job_notices",
         "model_file_system",
@@ -122,5 +136,6 @@ def test_public_modules() -> None:
         "removal",
         "service_function",
         "throttle",
+        "traffic_shift",
         "warmer",
     ]

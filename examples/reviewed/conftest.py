@@ -1,0 +1,3 @@
+"""Brings the fixtures."""
+
+pytest_plugins = ["cdk_onnx_inference.testing.plugin"]
