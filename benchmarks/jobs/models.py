@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-WIDTH = 1024
-LAYERS = 4
+WIDTH = 2048
+LAYERS = 6
 
 
 def perceptron() -> onnx.ModelProto:
-    """`y` [batch, 10] of `x` [batch, 1024]: 17 MB of weights, read from memory once per run, however many rows."""
+    """`y` [batch, 10] of `x` [batch, 2048]: 101 MB of weights, read from memory once per run, however many rows."""
     random = np.random.default_rng(0)
     nodes, weights, value = [], [], "x"
     for layer in range(LAYERS + 1):

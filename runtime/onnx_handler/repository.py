@@ -68,11 +68,15 @@ class Repository:
 
     Args:
         every: of each model; empty when the environment is wrong, for the reason `cause`.
+
+    Attributes:
+        cause: why no model is known, when none is.
     """
 
     def __init__(self, every: list[Settings], cause: str = "") -> None:
         self._lock = RLock()
         self._store: Store | None = None
+        self.cause = "" if every else cause
         if every:
             self._all = [Served(settings.model_name, settings.model_version, settings) for settings in every]
         else:

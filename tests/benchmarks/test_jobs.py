@@ -7,12 +7,23 @@ import pytest
 from benchmarks.jobs.__main__ import MICRO, WAYS, WRITES_PER_JOB, measured, report
 from tests.support import models
 
+SET = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "JOBS_TABLE_NAME",
+    "MICRO_BATCH_SIZE",
+    "MODEL_PATH",
+    "PAYLOAD_BUCKET_NAME",
+)
+
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "JOBS_TABLE_NAME", "PAYLOAD_BUCKET_NAME", "MICRO_BATCH_SIZE", "MODEL_PATH",
-                 "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"):  # fmt: skip
-        monkeypatch.setenv(name, "1")  # what the benchmark sets is put back
+    for name in SET:
+        monkeypatch.setenv(name, "1")  # so that what the benchmark sets is put back
 
 
 def test_it_measures_every_way_and_writes_every_job() -> None:

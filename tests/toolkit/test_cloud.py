@@ -485,7 +485,7 @@ def test_queues_are_told_with_their_depth_and_age(cloud):
     sqs = cloud.client("sqs")
     url = sqs.create_queue(QueueName="looked-at")["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="a")
-    (state,) = [queue for queue in cloud.queues() if queue.name == "looked-at"]
+    (state,) = [queue for queue in cloud.queues.states() if queue.name == "looked-at"]
     assert state.visible == 1
     assert 0 <= state.oldest_seconds < 30
     sqs.delete_queue(QueueUrl=url)

@@ -160,7 +160,7 @@ def expected(rows: Any) -> list[float]:
     return [float(sum(row[k] * (3 * k + column) for k in range(4))) for row in rows for column in range(3)]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cloud() -> Iterator[Any]:
     """DynamoDB's client, of a cloud that has a bucket and no table."""
     from onnx_inference.local.cloud import EmbeddedCloud

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnx_handler import aws, job_worker, jobs
+from onnx_handler import aws, job_worker, jobs, queue
 from onnx_handler.errors import ModelNotReady
-from tests.runtime.jobs.conftest import BUCKET, TIMEOUT, Service, Start, context, expected, request_body
+from tests.runtime.jobs.conftest import BUCKET, TIMEOUT, Service, Start, context, delivered, expected, request_body
 from tests.support import models
 
 
@@ -358,6 +358,26 @@ def test_a_model_that_is_not_ready_is_waited_for(service: Service, monkeypatch: 
     assert (record.status, record.last_error) == ("RUNNING", "the bucket does not answer")
     assert service.work(message) == []
     assert service.record(submitted["id"]).last_error == ""
+
+
+def test_a_wrong_environment_is_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment that is mended finds the jobs where they were; one that is not, leaves the cause."""
+    _, submitted = service.submit()
+    (message,) = service.waiting()
+    monkeypatch.delenv("MODEL_PATH")
+    broken = queue.Room(service.clients)
+    assert broken.handle(delivered(message), context())["batchItemFailures"]
+    assert "MODEL_PATH is not set" in service.record(submitted["id"]).last_error
+    assert service.work(message) == []
+    assert service.record(submitted["id"]).status == "SUCCEEDED"
+
+
+def test_a_slow_batch_is_no_reason_to_hand_back_later_ones(service: Service) -> None:
+    """Else one slow start would have an environment hand back every batch until its jobs are given up."""
+    service.worker._slowest = 100.0  # as a batch would leave it that took so long
+    service.submit(job="later")
+    assert service.work(*service.waiting(), seconds=10.0) == []
+    assert service.record("later").status == "SUCCEEDED"
 
 
 def test_no_work_is_begun_that_does_not_fit_the_time(service: Service) -> None:

@@ -9,10 +9,12 @@ from onnx_inference.local.cdk_cli import CdkCliError
 from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud import CloudError
 from onnx_inference.local.cloud_assembly import AssemblyError
+from onnx_inference.local.cloud_state import StateError
 from onnx_inference.local.code_deploy.rollout import HookRun, Rollout, TrafficStep
 from onnx_inference.local.dashboard.page import Dashboard, write_dashboards
 from onnx_inference.local.deployment import DeployedStack, DeploymentError
 from onnx_inference.local.endpoint import Endpoint
+from onnx_inference.local.event_sources.event_sources import EventSource
 from onnx_inference.local.lambda_host.environment_records import BusySpan, EnvironmentRecord, IdleSpan, Throttle
 from onnx_inference.local.lambda_host.host import HostLimits
 from onnx_inference.local.lambda_host.invocation import InvocationRecord, InvocationResult
@@ -36,6 +38,7 @@ __all__ = [
     "DeploymentError",
     "Endpoint",
     "EnvironmentRecord",
+    "EventSource",
     "HookRun",
     "HostLimits",
     "IdleSpan",
@@ -52,6 +55,7 @@ __all__ = [
     "Sample",
     "ScalingChange",
     "ScheduleFiring",
+    "StateError",
     "SynthesisError",
     "Throttle",
     "TrafficStep",

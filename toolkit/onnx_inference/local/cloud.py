@@ -1,12 +1,13 @@
 """The embedded cloud: MiniStack in this process, on loopback.
 
-This is the only module that touches MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and
-`tests/toolkit/test_cloud.py` holds the internals named here to what this module expects of them.
+This module and its parts `cloud_alarms`, `cloud_aliases`, `cloud_queues`, `cloud_streams` and `cloud_state` are the only
+ones that touch MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and `tests/toolkit/test_cloud*.py`
+hold the internals named there to what these modules expect of them.
 """
 
 import asyncio
+import concurrent.futures
 import contextvars
-import copy
 import importlib
 import json
 import logging
@@ -19,11 +20,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from onnx_inference.extras import import_from_extra
+from onnx_inference.local import cloud_state
 from onnx_inference.local.auto_delete_objects import empty_bucket
-from onnx_inference.local.cloud_records import AliasMove, CloudSchedule, QueueState, RecordedResource
+from onnx_inference.local.cloud_alarms import ALARM, keeping_handlers
+from onnx_inference.local.cloud_aliases import AliasMover, AliasUpdates
+from onnx_inference.local.cloud_queues import EmbeddedQueues
+from onnx_inference.local.cloud_records import CloudSchedule, RecordedResource
+from onnx_inference.local.cloud_streams import PROPERTIES, EmbeddedStreams, with_stream_records
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
@@ -50,12 +56,13 @@ RECORDED_ONLY_TYPES = (
 
 _BUCKET = "AWS::S3::Bucket"
 _FUNCTION = "AWS::Lambda::Function"
+_PIPE = "AWS::Pipes::Pipe"
 _AUTO_DELETE_OBJECTS = "Custom::S3AutoDeleteObjects"
+_Result = TypeVar("_Result")
 
 _SCHEDULE = "AWS::Scheduler::Schedule"
 _VERSION = "AWS::Lambda::Version"
 _ALIAS = "AWS::Lambda::Alias"
-_ALARM = "AWS::CloudWatch::Alarm"
 #: How long a version's snapshot may take until a deployment gives up.
 _SNAPSHOT_SECONDS = 930.0
 
@@ -63,8 +70,6 @@ _SNAPSHOT_SECONDS = 930.0
 ImageInvoker = Callable[[str, bytes], InvocationResult]
 #: What makes the snapshot of a version: the function's ARN, and the version as Lambda's API describes it.
 SnapshotMaker = Callable[[FunctionArn, Mapping[str, Any]], None]
-#: What moves an alias that its template leaves to CodeDeploy; what it raises fails the update of the alias.
-AliasMover = Callable[[AliasMove], None]
 
 _running = threading.Lock()
 _port: int | None = None
@@ -84,6 +89,7 @@ class EmbeddedCloud:
             (`lambda.invoke`, event source mappings, schedules).
         region: The default region.
         account: The default account.
+        state_directory: Where the state is kept between two runs. Default: it is forgotten.
         make_snapshot: Initialises a published version with SnapStart; what it raises fails the version.
         move_alias: Moves an alias with CodeDeploy's update policy. Default: it moves at once.
     """
@@ -94,13 +100,14 @@ class EmbeddedCloud:
         *,
         region: str = DEFAULT_REGION,
         account: str = DEFAULT_ACCOUNT,
+        state_directory: Path | None = None,
         make_snapshot: SnapshotMaker | None = None,
         move_alias: AliasMover | None = None,
     ) -> None:
+        self._state_directory = state_directory
         self._invoke_image = invoke_image
         self._make_snapshot = make_snapshot
         self._move_alias = move_alias
-        self._deploying: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
         self._region = region
         self._account = account
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -123,11 +130,13 @@ class EmbeddedCloud:
         Raises:
             MissingExtra: MiniStack is not installed.
             CloudError: Another cloud runs in this process, or it did not come up.
+            StateError: The kept state cannot be read.
         """
         if not _running.acquire(blocking=False):
             raise CloudError("An embedded cloud already runs in this process: only one at a time is possible.")
         try:
-            self._set_environment()
+            kept = None if self._state_directory is None else cloud_state.read(self._state_directory)
+            self._set_environment(None if kept is None else kept["port"])
             import_from_extra("ministack", "local")
             self._app = _ministack("app")
             self._lambda = _ministack("services.lambda_svc")
@@ -143,11 +152,15 @@ class EmbeddedCloud:
             self._record(RECORDED_ONLY_TYPES)
             self._keep_tags_of_buckets()
             self._empty_buckets()
-            self._keep_file_systems()
+            self._keep_what_is_dropped()
             self._keep_schedules()
             self._take_over_snapshots()
             self._keep_alarms()
             self._take_over_aliases()
+            self._carry_events_ourselves()
+            if kept is not None:
+                cloud_state.restore(kept, self._app)
+                self._recorded.update(kept["recorded"])
             self._serve()
         except BaseException:
             self._restore()
@@ -155,7 +168,7 @@ class EmbeddedCloud:
             raise
 
     def stop(self) -> None:
-        """Stop the cloud and forget everything it held."""
+        """Stop the cloud. What it held is kept in the state directory, or forgotten when there is none."""
         if self._thread is None:
             return
         assert self._loop is not None
@@ -163,6 +176,9 @@ class EmbeddedCloud:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(timeout=15)
         self._thread = None
+        if self._state_directory is not None:
+            assert _port is not None
+            cloud_state.save(self._state_directory, self._app, port=_port, recorded=self._recorded)
         self._app._reset_all_state()
         self._restore()
         _running.release()
@@ -212,13 +228,14 @@ class EmbeddedCloud:
         """Whether resources of this type are recorded and nothing else."""
         return resource_type in self._recorded_only
 
-    def _keep_file_systems(self) -> None:
-        """Keep functions' FileSystemConfigs, which MiniStack's CloudFormation drops."""
+    def _keep_what_is_dropped(self) -> None:
+        """Keep functions' FileSystemConfigs and reserved concurrency, which MiniStack's CloudFormation drops."""
 
         def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
-            self._lambda._functions[physical_id]["config"]["FileSystemConfigs"] = properties.get(
-                "FileSystemConfigs", []
-            )
+            function = self._lambda._functions[physical_id]
+            function["config"]["FileSystemConfigs"] = properties.get("FileSystemConfigs", [])
+            reserved = properties.get("ReservedConcurrentExecutions")
+            function["concurrency"] = None if reserved is None else int(reserved)
 
         self._after_each_change(_FUNCTION, keep)
 
@@ -287,6 +304,66 @@ class EmbeddedCloud:
             return result
 
         return execute_and_answer
+
+    # -- event sources ------------------------------------------------------------------------------------------
+
+    def _carry_events_ourselves(self) -> None:
+        """Switch off MiniStack's pollers of queues and pipes: the twin has its own.
+
+        MiniStack's invoke by the version instead of the alias, know no batching window, and its pipes no filters.
+        """
+        self._pipes = _ministack("services.pipes")
+        self._sqs = _ministack("services.sqs")
+        self._dynamodb = _ministack("services.dynamodb")
+        self._responses = _ministack("core.responses")
+        self._replace(self._lambda, "_poll_sqs", lambda: False)
+        self._replace(self._pipes, "_poll_once", lambda: None)
+
+        for name in ("insert", "update", "delete"):
+            original = getattr(self._dynamodb, f"_partiql_{name}")
+            replacement = with_stream_records(original, self._dynamodb, inserts=name == "insert")
+            self._replace(self._dynamodb, f"_partiql_{name}", replacement)
+
+        def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
+            self._pipes._pipes[physical_id][PROPERTIES] = dict(properties)
+
+        self._after_each_change(_PIPE, keep)
+
+    def run(self, action: Callable[[], _Result], *, account: str, region: str) -> _Result:
+        """Run something on the cloud's event loop, beside its API handlers, in one account and region.
+
+        Raises:
+            CloudError: The cloud is stopping.
+        """
+
+        async def scoped() -> _Result:
+            self._responses._request_account_id.set(account)
+            self._responses._request_region.set(region)
+            return action()
+
+        if self._loop is None or self._loop.is_closed():
+            raise CloudError("The embedded cloud does not run.")
+        coroutine = scoped()
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=60)
+        except (RuntimeError, concurrent.futures.CancelledError, TimeoutError) as error:
+            coroutine.close()
+            raise CloudError(f"The embedded cloud is stopping: {error}") from error
+
+    @property
+    def queues(self) -> EmbeddedQueues:
+        """The queues, in memory."""
+        return EmbeddedQueues(self, self._sqs)
+
+    @property
+    def streams(self) -> EmbeddedStreams:
+        """The tables' streams and the pipes, in memory."""
+        return EmbeddedStreams(self, self._dynamodb, self._pipes)
+
+    def event_source_mappings(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Every event source mapping there is: its account, region and record, as Lambda's API gives it."""
+        mappings = self._lambda._esms.all_items()
+        return [(account, region, dict(record)) for (account, region, _), record in mappings]
 
     def access_point(self, arn: str) -> tuple[str, str]:
         """Where an access point of EFS or S3 Files leads: its file system's id, and its root directory there."""
@@ -399,143 +476,30 @@ class EmbeddedCloud:
             time.sleep(0.02)
         raise ValueError(f"{arn} did not become active: its snapshot was not made in {_SNAPSHOT_SECONDS:.0f} seconds")
 
-    # -- CodeDeploy ---------------------------------------------------------------------------------------------
+    # -- aliases and alarms -------------------------------------------------------------------------------------
 
     def _take_over_aliases(self) -> None:
-        """Let an alias with CodeDeploy's update policy be moved by `move_alias`, while its resource is updated.
-
-        MiniStack hands no update policy to what updates a resource, and does not see what it refers to.
-        """
-        self._stacks = _ministack("services.cloudformation")._stacks
-        self._engine = _ministack("services.cloudformation.engine")
-        deploy, dependencies = (
-            _ministack("services.cloudformation.stacks")._deploy_stack_async,
-            self._engine._extract_deps,
-        )
-
-        async def deploy_and_remember(
-            name: str, stack_id: str, template: Any, values: Any, *more: Any, **named: Any
-        ) -> None:
-            self._deploying[stack_id] = (template, values)
-            try:
-                await deploy(name, stack_id, template, values, *more, **named)
-            finally:
-                self._deploying.pop(stack_id, None)
-
-        def with_policy(resource: Mapping[str, Any], names: set[str]) -> set[str]:
-            policy = resource.get("UpdatePolicy") or {}
-            referred = {name for name, _ in self._engine._intrinsic_references(policy) if name in names}
-            return {*dependencies(resource, names), *referred}
-
+        """Let an alias with CodeDeploy's update policy be moved by `move_alias`."""
+        if self._move_alias is None:
+            return
+        engine = _ministack("services.cloudformation.engine")
+        updates = AliasUpdates(self._move_alias, engine, _ministack("services.cloudformation")._stacks)
+        deploy = updates.remembered(_ministack("services.cloudformation.stacks")._deploy_stack_async)
         for module in ("handlers", "changesets"):
-            self._replace(_ministack(f"services.cloudformation.{module}"), "_deploy_stack_async", deploy_and_remember)
-        self._replace(self._engine, "_extract_deps", with_policy)
-        handlers = self._provisioners._RESOURCE_HANDLERS
-        original = handlers[_ALIAS]
-
-        def update(
-            physical_id: str, old: Mapping[str, Any], new: Mapping[str, Any], stack: str, logical_id: str | None = None
-        ) -> Any:
-            move = self._alias_move(physical_id, old, new, stack, logical_id)
-            if move is not None and self._move_alias is not None:
-                self._move_alias(move)
-            return original["update"](physical_id, old, new, stack, logical_id)
-
-        handlers[_ALIAS] = {**original, "update": update}
-        self._original_handlers[_ALIAS] = original
-
-    def _alias_move(
-        self, arn: str, old: Mapping[str, Any], new: Mapping[str, Any], stack_name: str, logical_id: str | None
-    ) -> AliasMove | None:
-        """What CodeDeploy is to do for this update of an alias; None when it is to do nothing."""
-        stack = self._stacks.get(stack_name)
-        deploying = None if stack is None else self._deploying.get(stack["StackId"])
-        # A rollback puts the old version back at once, as it should when something is wrong.
-        if stack is None or deploying is None or "ROLLBACK" in stack["StackStatus"]:
-            return None
-        if any(old.get(name) != new.get(name) for name in ("FunctionName", "Name")):
-            return None
-        if old.get("FunctionVersion") == new.get("FunctionVersion"):
-            return None
-        template, values = deploying
-        policy = template["Resources"].get(logical_id, {}).get("UpdatePolicy") or {}
-        policy = self._engine._resolve_refs(
-            copy.deepcopy(policy.get("CodeDeployLambdaAliasUpdate")),
-            stack["_resources"],
-            values,
-            self._engine._evaluate_conditions(template, values),
-            template.get("Mappings", {}),
-            stack_name,
-            stack["StackId"],
-        )
-        if not policy:
-            return None
-        function = FunctionArn.parse(arn)
-        return AliasMove(
-            account=function.account,
-            region=function.region,
-            function=function.name,
-            alias=str(function.qualifier),
-            from_version=str(old["FunctionVersion"]),
-            to_version=str(new["FunctionVersion"]),
-            deployment_group=str(policy["DeploymentGroupName"]),
-            before_hook=policy.get("BeforeAllowTrafficHook"),
-            after_hook=policy.get("AfterAllowTrafficHook"),
-        )
-
-    # -- queues -------------------------------------------------------------------------------------------------
-
-    def queues(self) -> list[QueueState]:
-        """Every queue at this moment: read from memory, because its age is not in SQS's API."""
-        now, found = time.time(), []
-        for _, queue in _ministack("services.sqs")._queues.all_items():
-            messages = list(queue["messages"])
-            visible = sum(message["visible_at"] <= now for message in messages)
-            oldest = min((message["sent_at"] for message in messages), default=None)
-            found.append(QueueState(queue["name"], visible, None if oldest is None else max(0.0, now - oldest)))
-        return found
-
-    # -- CloudWatch ---------------------------------------------------------------------------------------------
+            self._replace(_ministack(f"services.cloudformation.{module}"), "_deploy_stack_async", deploy)
+        self._replace(engine, "_extract_deps", updates.dependencies(engine._extract_deps))
+        self._replace_handlers(_ALIAS, updates.handlers)
 
     def _keep_alarms(self) -> None:
-        """Keep what templates say of alarms; those of metric math, which MiniStack refuses, are only recorded."""
+        self._replace_handlers(
+            ALARM, lambda original: keeping_handlers(original, self._account, self._region, self._recorded)
+        )
+
+    def _replace_handlers(self, resource_type: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        """Put others in place of MiniStack's handlers of a resource type."""
         handlers = self._provisioners._RESOURCE_HANDLERS
-        original = handlers[_ALARM]
-
-        def arn_of(name: str) -> str:
-            return f"arn:aws:cloudwatch:{self._region}:{self._account}:alarm:{name}"
-
-        def keep(name: str, properties: Mapping[str, Any]) -> None:
-            self._recorded[arn_of(name)] = RecordedResource(_ALARM, name, self._account, self._region, properties)
-
-        def attributes(name: str) -> tuple[str, dict[str, str]]:
-            return name, {"Arn": arn_of(name)}
-
-        def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
-            if "Metrics" in properties:
-                made = attributes(properties.get("AlarmName") or f"{stack_name}-{logical_id}")
-            else:
-                made = original["create"](logical_id, properties, stack_name)
-            keep(made[0], properties)
-            return made
-
-        def update(
-            physical_id: str, old: Mapping[str, Any], new: Mapping[str, Any], stack: str, logical_id: str | None = None
-        ) -> Any:
-            if "Metrics" in new:
-                made = attributes(new.get("AlarmName") or physical_id)
-            else:
-                made = original["update"](physical_id, old, new, stack, logical_id)
-            keep(made[0], new)
-            return made
-
-        def delete(physical_id: str, properties: Mapping[str, Any]) -> None:
-            self._recorded.pop(arn_of(physical_id), None)
-            if "Metrics" not in properties:
-                original["delete"](physical_id, properties)
-
-        handlers[_ALARM] = {**original, "create": create, "update": update, "delete": delete}
-        self._original_handlers[_ALARM] = original
+        self._original_handlers[resource_type] = handlers[resource_type]
+        handlers[resource_type] = change(handlers[resource_type])
 
     # -- deployed functions -------------------------------------------------------------------------------------
 
@@ -616,10 +580,14 @@ class EmbeddedCloud:
 
     # -- what MiniStack reads from the process's environment ------------------------------------------------------
 
-    def _set_environment(self) -> None:
+    def _set_environment(self, port: int | None) -> None:
         global _port
         # MiniStack computes its URLs from the port when it is imported: a process keeps one port.
-        _port = _port or _free_port()
+        if port is not None and _port not in (None, port):
+            raise CloudError(f"The kept state has URLs with the port {port}; this process runs clouds on {_port}.")
+        if _port is None and port is not None and not _is_free(port):
+            raise CloudError(f"The kept state has URLs with the port {port}, on which something else listens.")
+        _port = _port or port or _free_port()
         self._data_directory = Path(tempfile.mkdtemp(prefix="onnx-inference-cloud-"))
         values = {
             "BIND_HOST": "127.0.0.1",
@@ -727,6 +695,16 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _wait_for_port(port: int | None) -> None:

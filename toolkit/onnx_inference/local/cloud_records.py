@@ -60,12 +60,3 @@ class AliasMove:
     deployment_group: str
     before_hook: str | None = None
     after_hook: str | None = None
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """How many messages of a queue can be received, and for how long the oldest one has been there."""
-
-    name: str
-    visible: int
-    oldest_seconds: float | None

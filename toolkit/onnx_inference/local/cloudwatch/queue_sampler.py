@@ -39,5 +39,5 @@ class QueueSampler:
     def _run(self) -> None:
         while not self._closing.wait(_EVERY_SECONDS):
             at = self._clock.time()
-            for state in self._cloud.queues():
+            for state in self._cloud.queues.states():
                 self._samples.append(QueueSample(state.name, at, state.visible, state.oldest_seconds))
