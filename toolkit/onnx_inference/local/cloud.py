@@ -1,8 +1,8 @@
 """The embedded cloud: MiniStack in this process, on loopback.
 
-This module and its parts `cloud_alarms`, `cloud_aliases`, `cloud_queues`, `cloud_streams` and `cloud_state` are the only
-ones that touch MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and `tests/toolkit/test_cloud*.py`
-hold the internals named there to what these modules expect of them.
+This module and its parts `cloud_alarms`, `cloud_aliases`, `cloud_queues`, `cloud_state` and `cloud_streams` are the
+only ones that touch MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and
+`tests/toolkit/test_cloud*.py` hold the internals named there to what these modules expect of them.
 """
 
 import asyncio

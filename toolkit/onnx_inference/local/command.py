@@ -196,6 +196,7 @@ def _introduce(twin: LocalTwin, report: Report, *, no_auth: bool) -> None:
     endpoints = twin.endpoints()
     commands = {str(f): twin.command_of(f) for endpoint in endpoints for f in endpoint.functions}
     report.endpoints(endpoints, commands)
+    report.rollouts(twin.rollouts())
     report.event_sources(twin.event_sources())
     report.recorded_only(twin.recorded_only())
     report.outputs(twin.outputs(local=True))

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from onnx_inference.local.code_deploy.rollout import Rollout
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.event_sources.event_sources import EventSource
 from onnx_inference.local.gateway.http_server import RequestRecord
@@ -71,6 +72,18 @@ class Report:
             table.add_row(entry.resource_type, str(entry.count), entry.reason)
         if table.row_count:
             self.console.print(table)
+
+    def rollouts(self, rollouts: Iterable[Rollout]) -> None:
+        """How aliases went over to new versions, a line each, with the alarms that nobody watched."""
+        for rollout in rollouts:
+            steps = ", ".join(f"{step.percentage} %" for step in rollout.steps)
+            hooks = ", ".join(f"{hook.event} {hook.status}" for hook in rollout.hooks) or "no hooks"
+            self.say(
+                f"{rollout.function}:{rollout.alias} from version {rollout.from_version} to {rollout.to_version}: "
+                f"{rollout.result} ({hooks}; traffic {steps or 'not shifted'})"
+            )
+            for name, reason in rollout.unwatched:
+                self.say(f"WARNING: the alarm {name} was not watched: {reason}", style="yellow")
 
     def outputs(self, outputs: Mapping[str, str]) -> None:
         """The outputs of the stacks."""
