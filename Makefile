@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-container bench lint snapshot wheel lock clean
+.PHONY: help setup demo local test test-container bench lint docs pictures snapshot wheel lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -37,7 +37,14 @@ lint: .venv/.tested ## ruff, mypy --strict on each package under its own path, h
 	@cd constructs && mypy --strict cdk_onnx_inference
 	@cd runtime && mypy --strict onnx_handler
 	@cd toolkit && mypy --strict onnx_inference
+	@mypy --strict docs/hooks.py docs/pictures
 	@hadolint runtime/Dockerfile
+
+docs: .venv/.tested ## the documentation, in build/site; warnings are errors
+	@mkdocs build --quiet --strict
+
+pictures: .venv/.tested node_modules/.installed ## draw the pictures of the prebuilt stacks anew
+	@python -m docs.pictures
 
 snapshot: .venv/.tested node_modules/.installed ## write the template snapshots anew: read their diff before committing it
 	@python -m pytest tests/snapshots --snapshot-update
@@ -56,7 +63,7 @@ lock: ## resolve every lock anew (needs uv)
 	npm install --package-lock-only
 
 clean: ## remove what the other targets made
-	rm -rf .venv node_modules cdk.out dist .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv node_modules cdk.out dist build .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 with its venv module is needed; none was found on PATH" >&2; exit 1; }
