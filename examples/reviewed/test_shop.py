@@ -1,8 +1,9 @@
 """What a reviewer wants to see of a change: its infrastructure, and whether data is safe."""
 
-from app import shop
 from aws_cdk import App
 from aws_cdk.assertions import Template
+
+from app import shop
 
 
 def test_template(template_snapshot):
