@@ -28,13 +28,13 @@ _LANGUAGES = {".py": "python", ".json": "json", ".txt": "text", ".onnx": "", ".t
 def on_files(files: Files, *, config: Any) -> Files:
     """Adds a page for each file or directory outside of `docs/` that a page links to, and for those they link to."""
     waiting = [DOCS / file.src_uri for file in files.documentation_pages()]
-    seen: set[Path] = set()
+    seen: set[str] = set()
     while waiting:
         document = waiting.pop()
         for target in _outside(document):
-            if target in seen:
+            if _address(target) in seen:
                 continue
-            seen.add(target)
+            seen.add(_address(target))
             content = _page_of(target)
             if content is None:  # left as it is: MkDocs reports a link that leads nowhere
                 continue
@@ -52,7 +52,8 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     def link(match: re.Match[str]) -> str:
         target = (document.parent / match[1]).resolve()
         if target.is_relative_to(DOCS):
-            address = str(target.relative_to(DOCS))
+            page_there = min(target.glob("*.md")) if target.is_dir() else target
+            address = str(page_there.relative_to(DOCS))
         elif target.exists():
             address = _address(target)
         else:
