@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def synthesised(tmp_path: Path) -> Callable[[str], Templates]:
             **os.environ,
             "CDK_OUTDIR": str(out),
             "CDK_VALIDATION": "false",
-            "PYTHONPATH": str(synth.ROOT / "constructs"),
+            "PYTHONPATH": os.pathsep.join(str(synth.ROOT / folder) for folder in ("constructs", "toolkit")),
         }
         subprocess.run([sys.executable, folder / "app.py"], check=True, env=environment, cwd=work)
         assert not list(work.iterdir())  # a synth leaves nothing but the assembly
@@ -143,3 +144,23 @@ def test_rollout(synthesised: Callable[[str], Templates]) -> None:
     assert 0.5 in names
     synth.only(template, "AWS::CloudWatch::Dashboard")
     synth.only(template, "AWS::SNS::Topic")
+
+
+def test_checked(tmp_path: Path) -> None:
+    folder = tmp_path / "checked"
+    folder.mkdir()
+    (tmp_path / "digits").mkdir()
+    shutil.copy(EXAMPLES / "digits" / "model.onnx", tmp_path / "digits")
+    text = (EXAMPLES / "checked" / "app.py").read_text()
+    slow = text.replace('name="digits"))', 'name="digits"), timeout=Duration.minutes(1))').replace(
+        "import App, Stack", "import App, Duration, Stack"
+    )
+    assert slow != text
+    (folder / "app.py").write_text(slow)
+    paths = os.pathsep.join(str(synth.ROOT / folder) for folder in ("constructs", "toolkit"))
+    environment = {**os.environ, "CDK_OUTDIR": str(tmp_path / "out"), "PYTHONPATH": paths}
+    environment.pop("CDK_VALIDATION", None)
+    subprocess.run([sys.executable, folder / "app.py"], check=True, env=environment, cwd=tmp_path)
+    report = json.loads((tmp_path / "out" / "validation-report.json").read_text())
+    found = [each["ruleName"] for plugin in report["pluginReports"] for each in plugin["violations"]]
+    assert any("api-timeout" in rule for rule in found)
