@@ -1,16 +1,20 @@
 """Ours, with the clock noted between the stages of its cold start; the answer carries what was noted.
 
-Runs in the contender's task root under awslambdaric, so it imports nothing of the benchmarks. The order of the imports
-is the one that they have without it.
+Runs in the contender's task root under awslambdaric, so it imports nothing of the benchmarks. What is done, and in
+which order, is what is done without it. The interpreter notes when it is ready, by `cold_start_site/`.
 """
 
 # ruff: noqa: E402, I001
 from time import perf_counter
 from typing import Any
+import sys
 
-stages = {"interpreter and awslambdaric": perf_counter()}
+stages = {"interpreter": sys.cold_start_ready, "awslambdaric": perf_counter()}  # type: ignore[attr-defined]
 
-import onnx_handler
+import gc
+
+gc.disable()
+import onnx_handler.prefetch
 
 import numpy  # noqa: F401
 
@@ -27,7 +31,11 @@ stages["our modules"] = perf_counter()
 
 import onnx_handler.http
 
-stages["settings, model load, first log line"] = perf_counter()
+loaded = perf_counter()
+# The handler's own figure; what is left is reading the settings, writing that figure, and the room's own module.
+(served,) = onnx_handler.http.handler.__self__._repository.in_memory()  # type: ignore[attr-defined]
+stages["settings, first log line"] = loaded - served.model.load_time / 1000
+stages["model load"] = loaded
 
 
 def handler(event: Any, context: Any) -> Any:

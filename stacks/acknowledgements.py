@@ -8,7 +8,14 @@ from aws_cdk import Acknowledgment, CfnElement, Stack, Validations
 from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
-from cdk_onnx_inference import InferenceApi, InferenceFunction, ModelFileSystem, ModelS3Files
+from cdk_onnx_inference import (
+    AsyncInference,
+    InferenceApi,
+    InferenceFunction,
+    ModelFileSystem,
+    ModelS3Files,
+    ServiceFunction,
+)
 from cdk_onnx_inference.api_auth import AnyApiAuth, ApiKeyAuth, NoAuth
 from cdk_onnx_inference.api_type import AnyApiType, RestApiType
 
@@ -75,6 +82,31 @@ NO_SERVER_ACCESS_LOG: Final = (
     "AwsSolutions::AwsSolutions-S1",
     "The bucket is read by this stack's own functions and by S3 Files, on behalf of requests that the API logs.",
 )
+QUEUE_HAS_THE_FAILURES: Final = (
+    "Serverless::Serverless-LambdaDLQ",
+    "An event source mapping invokes the function: a batch that fails stays in the queue, whose redrive policy is what "
+    "this asks for.",
+)
+QUEUE_IS_THE_DESTINATION: Final = (
+    "Serverless::Serverless-LambdaEventSourceMappingDestination",
+    "SQS has its own means for messages that fail; Lambda offers destinations for streams only.",
+)
+NEXT_SWEEP: Final = (
+    "Serverless::Serverless-LambdaDLQ",
+    "The schedule runs it again five minutes later, for the same jobs: an event that was kept would do nothing more.",
+)
+LAST_QUEUE: Final = (
+    "Serverless::Serverless-SQSRedrivePolicy",
+    "Messages come here when they have failed elsewhere; there is nowhere further for them to go.",
+)
+NOBODY_CONSUMES: Final = (
+    "AwsSolutions::AwsSolutions-SQS3",
+    "The queue keeps the messages of failed jobs until somebody sends them again; nothing receives them by itself.",
+)
+NO_ACCESS_LOG_OF_PAYLOADS: Final = (
+    "AwsSolutions::AwsSolutions-S1",
+    "The bucket is written and read by this stack's own functions, on behalf of requests that the API logs.",
+)
 RULES_OF_S3_FILES: Final = "S3 Files names its EventBridge rules itself, and lists those of the account."
 
 
@@ -103,14 +135,47 @@ def acknowledge(
         _accept(api, API_KEY)
 
 
-def acknowledge_file_system(file_system: ModelFileSystem | ModelS3Files, function: InferenceFunction) -> None:
+def acknowledge_jobs(jobs: AsyncInference) -> None:
+    """Records the accepted findings on what takes jobs in and works on them.
+
+    Args:
+        jobs: Of the stack, with queues, a table and a bucket of its own.
+    """
+    bucket = jobs.bucket
+    assert isinstance(bucket, s3.Bucket)
+    payloads = [
+        (
+            f"AwsSolutions::AwsSolutions-IAM5[Resource::<{_logical_id(bucket)}.Arn>/jobs/*/{kind}]",
+            "A job's id is not known before there is the job.",
+        )
+        for kind in ("request", "result-*")
+    ]
+    for function in (jobs.worker, jobs.job_api, jobs.dead_letters, jobs.sweeper):
+        _accept(function.role, XRAY)
+    for function in (jobs.worker, jobs.job_api):
+        _accept(function.role, *payloads)
+    _accept(jobs.job_api.function, SYNCHRONOUS)
+    for function in (jobs.worker, jobs.dead_letters):
+        _accept(function.function, QUEUE_HAS_THE_FAILURES)
+    _accept(jobs.worker_event_source, QUEUE_IS_THE_DESTINATION)
+    _accept(jobs.dead_letters_event_source, QUEUE_IS_THE_DESTINATION)
+    _accept(jobs.sweeper.function, NEXT_SWEEP)
+    _accept(jobs.dead_letter_queue, LAST_QUEUE)
+    _accept(jobs.parked_queue, NOBODY_CONSUMES, LAST_QUEUE)
+    _accept(bucket, NO_ACCESS_LOG_OF_PAYLOADS)
+
+
+def acknowledge_file_system(
+    file_system: ModelFileSystem | ModelS3Files, *functions: InferenceFunction | ServiceFunction
+) -> None:
     """Records the accepted findings on a file system of the stack, and on the function that mounts it.
 
     Args:
         file_system: Of the stack, with a VPC of its own.
-        function: Of the stack.
+        functions: Of the stack, with the models.
     """
-    _accept(function.role, NETWORK_INTERFACES_OF_SERVERLESS)
+    for function in functions:
+        _accept(function.role, NETWORK_INTERFACES_OF_SERVERLESS)
     _accept(file_system.vpc, NO_FLOW_LOG)
     _accept(
         file_system,
@@ -125,7 +190,8 @@ def acknowledge_file_system(file_system: ModelFileSystem | ModelS3Files, functio
             "The bucket holds nothing but the models of this file system.",
         )
         rules = "AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:"
-        _accept(function.role, objects)
+        for function in functions:
+            _accept(function.role, objects)
         _accept(
             file_system,
             NO_SERVER_ACCESS_LOG,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from aws_cdk import Duration
 from constructs import Node
@@ -26,6 +27,7 @@ from cdk_onnx_inference.api_type import AnyApiType
 from cdk_onnx_inference.removal import AnyRemoval
 
 from . import cold_start
+from .async_jobs import Notices
 from .large_model import Source
 
 KEYS = (
@@ -34,16 +36,24 @@ KEYS = (
     "audience",
     "auth",
     "auth_reason",
+    "batch_size",
+    "batching_window",
     "issuer",
+    "job_timeout",
     "keep_versions",
+    "max_concurrency",
     "memory",
+    "micro_batch_size",
     "model",
     "name",
+    "notices",
     "processing",
     "removal",
     "removal_reason",
     "requirements",
+    "retention",
     "source",
+    "stack",
     "timeout",
     "version",
     *cold_start.KEYS,
@@ -71,18 +81,59 @@ KEYS = (
     issuer=URL audience=NAME    for auth=jwt
     auth_reason=TEXT     for auth=none
 
-Only with `source` is there a stack LargeModel, and then there is no Realtime:
+One stack is made at a time, because each hashes and copies the model:
+
+    stack=realtime|large-model|async-jobs       default: realtime, or large-model where `source` is given
+
+LargeModel, and AsyncJobs if its model is not to be in the image:
 
     source=efs|s3|s3-files      where the model is                    default: in the image, with Realtime
     keep_versions=N      for efs and s3-files: models that stay       default: 3
-    removal=retain|destroy      for efs and s3-files: what becomes of the storage with the stack   default: retain
+    removal=retain|destroy      for efs, s3-files and jobs: what becomes of the storage with the stack   default: retain
     removal_reason=TEXT  for removal=destroy
+
+AsyncJobs, whose `timeout` (default: 60) and `cold_start` are the worker's:
+
+    job_timeout=SECONDS  from a job's submission to its deadline      default: 3600, or two attempts of a worker
+    retention=DAYS       for finished jobs                            default: 14
+    max_concurrency=N    most workers at once                         default: 10
+    batch_size=N         most jobs that a worker is given at once     default: 10
+    batching_window=SECONDS     how long jobs are waited for to fill a batch   default: 0
+    micro_batch_size=N   most rows in one run of the model            default: 1, each job by itself
+    notices=topic|event-bus     who is told of finished jobs          default: nobody
 """
 
+_OF_STORAGE = ("keep_versions",)
+_OF_REMOVAL = ("removal", "removal_reason")
+_OF_JOBS = (
+    "batch_size",
+    "batching_window",
+    "job_timeout",
+    "max_concurrency",
+    "micro_batch_size",
+    "notices",
+    "retention",
+)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceOptions:
-    """What `Realtime` and `LargeModel` have in common."""
+
+class Prebuilt(StrEnum):
+    """Which stack is made."""
+
+    REALTIME = "realtime"
+    LARGE_MODEL = "large-model"
+    ASYNC_JOBS = "async-jobs"
+
+
+class ModelOptions(TypedDict):
+    """Which model, and under what name: arguments of `LargeModel`, and of `ModelSource.in_image`."""
+
+    path: str
+    name: str | None
+    version: str
+
+
+class ServiceOptions(TypedDict):
+    """Arguments that every stack with an API has."""
 
     processing: Processing | None
     memory_size: int
@@ -92,31 +143,44 @@ class ServiceOptions:
     auth: AnyApiAuth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RealtimeOptions(ServiceOptions):
-    """The arguments of `Realtime`, as read from context."""
+    """The arguments of `Realtime`."""
 
     model: ModelSource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LargeModelOptions(ServiceOptions):
-    """The arguments of `LargeModel`, as read from context."""
+class LargeModelOptions(ModelOptions, ServiceOptions):
+    """The arguments of `LargeModel`."""
 
-    path: str
-    name: str | None
-    version: str
     source: Source
     keep_versions: int
     removal: AnyRemoval
 
 
-def wants_large_model(node: Node) -> bool:
-    """Whether the context asks for `LargeModel`, rather than `Realtime`.
+class AsyncJobsOptions(ModelOptions, ServiceOptions):
+    """The arguments of `AsyncJobs`."""
 
-    Never both: each would hash and copy the model, and one of them in vain.
+    source: Source | None
+    keep_versions: int
+    removal: AnyRemoval
+    max_concurrency: int | None
+    batch_size: int
+    batching_window: Duration | None
+    micro_batch_size: int
+    job_timeout: Duration | None
+    retention: Duration
+    notices: Notices | None
+
+
+def wanted_stack(node: Node) -> Prebuilt:
+    """Which stack the context asks for. Never two: each would hash and copy the model, and one of them in vain.
+
+    Raises:
+        InvalidInferenceConfig: `context-value` for a stack that there is not.
     """
-    return node.try_get_context("source") is not None
+    default = Prebuilt.REALTIME if node.try_get_context("source") is None else Prebuilt.LARGE_MODEL
+    with _reading(node) as reader:
+        return Prebuilt(reader.choice("stack", [default, *(stack for stack in Prebuilt if stack is not default)]))
 
 
 def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
@@ -130,48 +194,79 @@ def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
         InvalidInferenceConfig: With all problems: `context-key` for a key that looks like a misspelt one, and
             `context-value` for a value that cannot be read.
     """
-    reader = _Reader(node)
-    reader.reject_misspelt_keys()
-    for key in ("keep_versions", "removal", "removal_reason"):
-        if (value := reader.text(key)) is not None:
-            reader.problem(key, value, "with source=efs or source=s3-files", "Give -c source=... as well.")
-    options = RealtimeOptions(
-        model=ModelSource.in_image(
-            reader.text("model") or default_model,
-            name=reader.text("name"),
-            version=reader.text("version") or "1",
-        ),
-        processing=_processing(reader),
-        memory_size=reader.whole_number("memory", 1769),
-        timeout=Duration.seconds(reader.whole_number("timeout", 29)),
-        cold_start=cold_start.read(reader),
-        api_type=_api_type(reader),
-        auth=_auth(reader),
-    )
-    reader.raise_problems()
-    return options
+    with _reading(node) as reader:
+        reader.reject(("source", *_OF_STORAGE, *_OF_REMOVAL), "with stack=large-model or stack=async-jobs")
+        reader.reject(_OF_JOBS, "with stack=async-jobs")
+        return RealtimeOptions(
+            model=ModelSource.in_image(**_model(reader, default_model)),
+            **_service(reader),
+        )
 
 
 def large_model_options(node: Node, *, default_model: Path) -> LargeModelOptions:
     """As `realtime_options`."""
+    with _reading(node) as reader:
+        reader.reject(_OF_JOBS, "with stack=async-jobs")
+        return LargeModelOptions(
+            source=Source(reader.choice("source", [source.value for source in Source])),
+            keep_versions=reader.whole_number("keep_versions", 3),
+            removal=_removal(reader),
+            **_model(reader, default_model),
+            **_service(reader),
+        )
+
+
+def async_jobs_options(node: Node, *, default_model: Path) -> AsyncJobsOptions:
+    """As `realtime_options`."""
+    with _reading(node) as reader:
+        source = reader.optional_choice("source", [source.value for source in Source])
+        if source is None:
+            reader.reject(_OF_STORAGE, "with source=efs or source=s3-files")
+        notices = reader.optional_choice("notices", [notices.value for notices in Notices])
+        job_timeout = reader.optional_number("job_timeout", 3600)
+        window = reader.optional_number("batching_window", 1)
+        return AsyncJobsOptions(
+            source=None if source is None else Source(source),
+            keep_versions=reader.whole_number("keep_versions", 3),
+            removal=_removal(reader),
+            max_concurrency=reader.optional_number("max_concurrency", 10),
+            batch_size=reader.whole_number("batch_size", 10),
+            batching_window=None if window is None else Duration.seconds(window),
+            micro_batch_size=reader.whole_number("micro_batch_size", 1),
+            job_timeout=None if job_timeout is None else Duration.seconds(job_timeout),
+            retention=Duration.days(reader.whole_number("retention", 14)),
+            notices=None if notices is None else Notices(notices),
+            **_model(reader, default_model),
+            **_service(reader, timeout=60),
+        )
+
+
+@contextmanager
+def _reading(node: Node) -> Iterator[_Reader]:
+    """Raises what was wrong, all of it, at the end of the block."""
     reader = _Reader(node)
     reader.reject_misspelt_keys()
-    options = LargeModelOptions(
-        path=reader.text("model") or str(default_model),
+    yield reader
+    reader.raise_problems()
+
+
+def _model(reader: _Reader, default: Path) -> ModelOptions:
+    return ModelOptions(
+        path=reader.text("model") or str(default),
         name=reader.text("name"),
         version=reader.text("version") or "1",
-        source=Source(reader.choice("source", [source.value for source in Source])),
-        keep_versions=reader.whole_number("keep_versions", 3),
-        removal=_removal(reader),
+    )
+
+
+def _service(reader: _Reader, timeout: int = 29) -> ServiceOptions:
+    return ServiceOptions(
         processing=_processing(reader),
         memory_size=reader.whole_number("memory", 1769),
-        timeout=Duration.seconds(reader.whole_number("timeout", 29)),
+        timeout=Duration.seconds(reader.whole_number("timeout", timeout)),
         cold_start=cold_start.read(reader),
         api_type=_api_type(reader),
         auth=_auth(reader),
     )
-    reader.raise_problems()
-    return options
 
 
 def _processing(reader: _Reader) -> Processing | None:
@@ -238,6 +333,18 @@ class _Reader:
             return int(text)
         self.problem(key, text, "a whole number", f"Give e.g. -c {key}={default}.")
         return default
+
+    def optional_number(self, key: str, example: int) -> int | None:
+        return None if self.text(key) is None else self.whole_number(key, example)
+
+    def optional_choice(self, key: str, choices: Iterable[str]) -> str | None:
+        return None if self.text(key) is None else self.choice(key, choices)
+
+    def reject(self, keys: Iterable[str], allowed: str) -> None:
+        """Options of something that was not asked for would have no effect."""
+        for key in keys:
+            if (value := self.text(key)) is not None:
+                self.problem(key, value, allowed, f"Ask for it, or leave {key} out.")
 
     def choice(self, key: str, choices: Iterable[str]) -> str:
         """One of the choices; the first is the default."""

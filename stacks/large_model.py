@@ -33,6 +33,32 @@ class Source(StrEnum):
     S3_FILES = "s3-files"
 
 
+def stored(
+    stack: Stack,
+    path: str | os.PathLike[str],
+    *,
+    name: str | None,
+    version: str,
+    source: Source,
+    keep_versions: int,
+    removal: AnyRemoval | None,
+) -> tuple[ModelSource, ModelFileSystem | ModelS3Files | None]:
+    """The model's source, and the file system that it needs, made in the stack; arguments as for `LargeModel`."""
+    if source is Source.S3:
+        return ModelSource.from_s3(path, name=name, version=version), None
+    if source is Source.EFS:
+        file_system = ModelFileSystem(stack, "Models", removal=removal)
+        return (
+            ModelSource.on_efs(path, file_system=file_system, keep_versions=keep_versions, name=name, version=version),
+            file_system,
+        )
+    bucket = ModelS3Files(stack, "ModelBucket", removal=removal)
+    return (
+        ModelSource.on_s3_files(path, file_system=bucket, keep_versions=keep_versions, name=name, version=version),
+        bucket,
+    )
+
+
 class LargeModel(Stack):
     """Answers requests of the Open Inference Protocol with a model that is not in the function's image.
 
@@ -84,20 +110,15 @@ class LargeModel(Stack):
         **stack_props: Any,
     ) -> None:
         super().__init__(scope, construct_id, **stack_props)
-        self.file_system: ModelFileSystem | ModelS3Files | None = None
-        model: ModelSource
-        if source is Source.EFS:
-            self.file_system = ModelFileSystem(self, "Models", removal=removal)
-            model = ModelSource.on_efs(
-                path, file_system=self.file_system, keep_versions=keep_versions, name=name, version=version
-            )
-        elif source is Source.S3_FILES:
-            self.file_system = ModelS3Files(self, "ModelBucket", removal=removal)
-            model = ModelSource.on_s3_files(
-                path, file_system=self.file_system, keep_versions=keep_versions, name=name, version=version
-            )
-        else:
-            model = ModelSource.from_s3(path, name=name, version=version)
+        model, self.file_system = stored(
+            self,
+            path,
+            name=name,
+            version=version,
+            source=source,
+            keep_versions=keep_versions,
+            removal=removal,
+        )
         self.inference = InferenceFunction(
             self,
             "Inference",

@@ -1,7 +1,7 @@
 """`python -m benchmarks.loading`: measures, prints, and writes loading.md and loading.json.
 
-Runs in whatever Python it is called with, which must have benchmarks/requirements.txt and onnx. Takes root, to drop the
-page cache, and some 4 GB of disk in the workplace.
+Runs in whatever Python it is called with, which must have benchmarks/requirements.txt and what `onnx-inference prepare`
+needs. Takes root, to drop the page cache, and some 4 GB of disk in the workplace.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def main() -> None:
                 first, third = (report.shown(value, "") for value in figure.quartiles)
                 value = report.shown(figure.median, figure.unit)
                 print(f"  {figure.what} / {figure.baseline}: {value} ({first} to {third}){goal}", flush=True)
+    described["load after the run"] = f"{os.getloadavg()[0]:.1f}"
     arguments.results.mkdir(parents=True, exist_ok=True)
     (arguments.results / "loading.md").write_text(
         report.markdown(results, arguments.date, described).replace("![The figures as bars](latest.svg)\n\n", "")

@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from benchmarks.contenders import http_event
@@ -49,7 +50,7 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
 
         for name in arguments:
             cold_start(name)  # brings everybody's files into the page cache
-        samples = interleaved({name: lambda name=name: cold_start(name) for name in arguments}, rounds)
+        samples = interleaved({name: partial(cold_start, name) for name in arguments}, rounds)
     shutil.rmtree(temporary)
     figures = [
         Figure(f"cold start from S3, {shape}", "download_file", ratios(samples, OURS, BOTO3)),

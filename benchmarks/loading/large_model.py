@@ -1,6 +1,6 @@
 """Cold start of a large model, its files and everybody's libraries out of the page cache; and its memory.
 
-prepared        onnx_handler with a model package: weights beside the graph, aligned, used where they are mapped
+prepared        onnx_handler with the package that `onnx-inference prepare --for cold-start` makes
 bare            onnx_handler with the same model in one .onnx file
 session         a handler with `InferenceSession("model.onnx")`
 ort             the same handler with the model in onnxruntime's own format
@@ -9,6 +9,7 @@ ort             the same handler with the model in onnxruntime's own format
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from benchmarks.contenders import http_event
@@ -48,7 +49,7 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
             memory[name].append(anonymous(answer) / weights)
             return answer.seconds * 1000
 
-    samples = interleaved({name: lambda name=name: cold_start(name) for name in arguments}, rounds)
+    samples = interleaved({name: partial(cold_start, name) for name in arguments}, rounds)
     figures = [
         Figure(f"cold start, {shape}, page cache dropped", "session", ratios(samples, PREPARED, SESSION), COLD),
         Figure(f"cold start, {shape}, page cache dropped", ".ort", ratios(samples, PREPARED, ORT)),
@@ -56,10 +57,13 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
         Figure(f"anonymous memory, {shape}", "weights", memory[PREPARED], MEMORY),
     ]
     rows = [(name, f"{sorted(values)[len(values) // 2]:.2f}") for name, values in memory.items()]
-    table = Table("Anonymous memory after one answer / weights", ("who", "median"), rows)
+    tables = [
+        Table("Anonymous memory after one answer / weights", ("who", "median"), rows),
+        Table("What prepare chose", ("session option", "value"), models.chosen(place / "prepared")),
+    ]
     title = f"Cold start, {weights / 1e6:.0f} MB of weights, {shape}, page cache dropped"
     chart = Chart(title, samples, PREPARED, "ms")
-    return Result(f"large_{shape}", title, samples, "ms", figures, chart, [table])
+    return Result(f"large_{shape}", title, samples, "ms", figures, chart, tables)
 
 
 def anonymous(answer: FirstAnswer) -> int:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +19,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-ALIGNMENT = 4096
 INPUT = [0.5] * 8
-DIGEST_CHUNK = 1 << 20
+MB_PER_VCPU = 1769  # AWS Lambda "Configure function memory"
+TOOLKIT = Path(__file__).parents[2] / "toolkit"
 
 
 class Graph:
@@ -107,20 +111,31 @@ SHAPES: dict[str, Callable[[int], onnx.ModelProto]] = {
     "convolutional": convolutional,
     "transformer": transformer,
 }
-# The hardware layout that level `all` has for convolutions is a copy of the weights.
-LEVELS = {"mlp": "all", "convolutional": "extended", "transformer": "all"}
+ROUNDS = 5  # processes per candidate, as by default
 
 
 def save(shape: str, size: int, into: Path) -> None:
-    """Writes the model three times: `bare/model.onnx`, `ort/model.ort` and the package `prepared/`."""
-    if (into / "prepared" / "manifest.json").exists():
+    """Writes the model three times: `bare/model.onnx`, `ort/model.ort` and the package `prepared/`.
+
+    What is there already is used again, unless this file or `prepare` has changed since.
+    """
+    stamp, wanted = into / ".made", _made_of(size)
+    if stamp.exists() and stamp.read_text() == wanted:
         return
-    model = SHAPES[shape](size)
-    for name in ("bare", "ort", "prepared"):
-        (into / name).mkdir(parents=True, exist_ok=True)
-    onnx.save(model, into / "bare" / "model.onnx")
+    shutil.rmtree(into, ignore_errors=True)
+    for name in ("bare", "ort"):
+        (into / name).mkdir(parents=True)
+    onnx.save(SHAPES[shape](size), into / "bare" / "model.onnx")
     _save_ort(into / "bare" / "model.onnx", into / "ort" / "model.ort")
-    _save_prepared(model, into / "prepared", LEVELS[shape])
+    _prepare(into / "bare" / "model.onnx", into / "prepared")
+    stamp.write_text(wanted)
+
+
+def _made_of(size: int) -> str:
+    sources = hashlib.sha256(Path(__file__).read_bytes())
+    for file in sorted((TOOLKIT / "onnx_inference" / "prepare").glob("*.py")):
+        sources.update(file.read_bytes())
+    return f"{size} {ROUNDS} {sources.hexdigest()}"
 
 
 def _save_ort(graph: Path, into: Path) -> None:
@@ -133,26 +148,29 @@ def _save_ort(graph: Path, into: Path) -> None:
     onnxruntime.InferenceSession(str(graph), options)
 
 
-def _save_prepared(model: onnx.ModelProto, into: Path, level: str) -> None:
-    with (into / "model.onnx.data").open("wb") as data:
-        for tensor in model.graph.initializer:
-            if len(tensor.raw_data) < ALIGNMENT:
-                continue
-            data.write(bytes(-data.tell() % ALIGNMENT))
-            place = {"location": "model.onnx.data", "offset": data.tell(), "length": len(tensor.raw_data)}
-            data.write(tensor.raw_data)
-            tensor.ClearField("raw_data")
-            tensor.data_location = TensorProto.EXTERNAL
-            for key, value in place.items():
-                tensor.external_data.add(key=key, value=str(value))
-    onnx.save(model, into / "model.onnx")
-    session = {"graph_optimization_level": level, "config": {"session.disable_prepacking": "1"}}
-    (into / "manifest.json").write_text(json.dumps({"session": session}))
+def _prepare(graph: Path, into: Path) -> None:
+    """By the command, as a user would; the threads are those of a function with this machine's cores."""
+    options = ["--for", "cold-start", "--memory-size", str(MB_PER_VCPU * len(os.sched_getaffinity(0)))]
+    subprocess.run(
+        [sys.executable, "-m", "onnx_inference.cli", "prepare", graph, "-o", into, *options, "--rounds", str(ROUNDS)],
+        env={**os.environ, "PYTHONPATH": str(TOOLKIT)},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def chosen(package: Path) -> list[tuple[str, str]]:
+    """What `prepare` chose, by name: the graph's optimisation, and the session options."""
+    manifest = json.loads((package / "manifest.json").read_text())
+    return [
+        ("graph optimised offline", manifest["graph"]["optimization"]),
+        *((name, json.dumps(value)) for name, value in manifest["session"].items()),
+    ]
 
 
 def parts(package: Path, bucket: str) -> Iterator[dict[str, Any]]:
     """The members of MODEL_OBJECTS for a package whose files are objects of the same names."""
-    for file in sorted(package.iterdir()):
+    for file in sorted(file for file in package.iterdir() if file.is_file()):
         with file.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         yield {

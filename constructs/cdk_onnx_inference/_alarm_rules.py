@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aws_cdk import Duration
 
+from ._job_metrics import JobMetrics
 from ._live_function import LiveFunction
 from ._published_api import PublishedApi
 from .alarms import AlarmRule, Severity
@@ -89,5 +90,42 @@ def of_api(api: PublishedApi, waits: Duration) -> list[AlarmRule]:
             thresholds={_W: 0.8 * limit},
             unit="ms, p99",
             meaning="Answers take nearly as long as the API waits; beyond, clients get 503 or 504.",
+        ),
+    ]
+
+
+def of_jobs(jobs: JobMetrics, job_timeout: Duration) -> list[AlarmRule]:
+    """Of jobs."""
+    deadline = job_timeout.to_seconds()
+    return [
+        AlarmRule(
+            name="queue-age",
+            metric=jobs.metric_queue_age(),
+            thresholds={_W: 0.5 * deadline, _C: 0.9 * deadline},
+            unit="seconds",
+            meaning="Jobs wait so long that they will be past their deadline: workers fail, or there are too few.",
+        ),
+        AlarmRule(
+            name="dead-letters",
+            metric=jobs.metric_dead_letter_queue_depth(),
+            thresholds={_C: 0},
+            unit="messages",
+            meaning="Messages that were given up are not taken out of the dead-letter queue: the function that records "
+            "them fails, and their jobs look as if they were still to come.",
+        ),
+        AlarmRule(
+            name="jobs-parked",
+            metric=jobs.metric_parked_queue_depth(),
+            thresholds={_W: 0},
+            unit="messages",
+            meaning="Jobs were given up after several attempts. When the cause is mended, onnx-inference redrive has "
+            "them done.",
+        ),
+        AlarmRule(
+            name="jobs-expired",
+            metric=jobs.metric_jobs_expired(),
+            thresholds={_W: 0, _C: 10},
+            unit="in 5 minutes",
+            meaning="Jobs passed their deadline before they were done.",
         ),
     ]

@@ -7,9 +7,9 @@ from constructs import Construct
 
 from . import _validation, _warnings
 from ._tokens import is_unresolved
-from .cold_start import KINDS, ColdStart, OnDemand, Provisioned, SnapStart, Warmed, WarmerTrigger
+from .cold_start import KINDS, ColdStart, OnDemand, Provisioned, SnapStart, Warmed, WarmerTrigger, WarmHours
 from .errors import Problem
-from .provisioned_concurrency import ProvisionedConcurrency
+from .provisioned_concurrency import ProvisionedConcurrency, UtilizationStatistic
 
 MAX_HOLD_MS = 10_000
 """Longest that a ping may occupy an environment; the handler takes no longer one."""
@@ -70,6 +70,16 @@ def check(
 
 def warmer(path: str, options: Warmed, *, timeout: Duration, reserved: float | None) -> list[Problem]:
     """Of a warmer's options."""
+    if not isinstance(options.trigger, WarmerTrigger):
+        return [
+            Problem(
+                "warmer-trigger",
+                f"{path}.trigger",
+                repr(options.trigger),
+                "a WarmerTrigger",
+                "Give WarmerTrigger.SCHEDULER or WarmerTrigger.RULE.",
+            )
+        ]
     return [
         *_warmer_concurrency(f"{path}.concurrency", options, reserved),
         *_warmer_interval(f"{path}.interval", options.interval),
@@ -233,7 +243,7 @@ def account_limit(value: object) -> int | None:
 def _over_reserved(
     code: str, path: str, value: float, got: str, reserved: float | None, unit: str, reason: str
 ) -> list[Problem]:
-    if reserved is None or is_unresolved(reserved) or value <= reserved:
+    if reserved is None or is_unresolved(reserved) or not _validation.is_number(reserved) or value <= reserved:
         return []
     return [
         Problem(
@@ -274,6 +284,16 @@ def _bounds(path: str, concurrency: ProvisionedConcurrency) -> list[Problem]:
 
 
 def _target(path: str, concurrency: ProvisionedConcurrency) -> list[Problem]:
+    if not isinstance(concurrency.statistic, UtilizationStatistic):
+        return [
+            Problem(
+                "provisioned-statistic",
+                f"{path}.statistic",
+                repr(concurrency.statistic),
+                "a UtilizationStatistic",
+                "Give UtilizationStatistic.AVERAGE or UtilizationStatistic.MAXIMUM.",
+            )
+        ]
     value = concurrency.target_utilization
     if value is None or is_unresolved(value):
         return []
@@ -388,6 +408,9 @@ def _warmer_hours(path: str, options: Warmed) -> list[Problem]:
     hours = options.hours
     if hours is None:
         return []
+    if not isinstance(hours, WarmHours):
+        fix = "Give e.g. WarmHours(start=8, end=18)."
+        return [Problem("warmer-hours", path, repr(hours), "WarmHours", fix)]
     problems = []
     whole = all(type(hour) is int for hour in (hours.start, hours.end))
     if not whole or not 0 <= hours.start < hours.end <= 24 or not _are_days(hours.week_days):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
+from ._job_metrics import JobMetrics
 from ._live_function import LiveFunction
 from ._published_api import PublishedApi
 from .cold_start import Provisioned
@@ -60,6 +61,22 @@ def of_function(function: LiveFunction) -> list[Row]:
     return rows
 
 
+def of_worker(function: LiveFunction) -> list[Row]:
+    """Traffic and times of a function whose starts and phases nobody waits for."""
+    metrics = FunctionMetrics(function)
+    return [
+        _row(
+            graph("Batches", [metrics.invocations()], right=[metrics.errors(), metrics.throttles()]),
+            graph(
+                "Duration, ms",
+                [metrics.duration("p50"), metrics.duration("p99")],
+                limit=("Timeout", function.timeout.to_milliseconds()),
+            ),
+            graph("Workers at once", [metrics.concurrent_executions()]),
+        )
+    ]
+
+
 def of_api(api: PublishedApi, waits: Duration) -> list[Row]:
     """What clients see of an API."""
     metrics = ApiMetrics(api)
@@ -73,6 +90,32 @@ def of_api(api: PublishedApi, waits: Duration) -> list[Row]:
                 limit=("The API gives up", waits.to_milliseconds()),
             ),
         )
+    ]
+
+
+def of_jobs(jobs: JobMetrics, job_timeout: Duration) -> list[Row]:
+    """Jobs that wait, jobs that ended, and how."""
+    return [
+        _row(
+            graph("Jobs that wait", [jobs.metric_queue_depth()]),
+            graph(
+                "Age of the oldest, seconds", [jobs.metric_queue_age()], limit=("Deadline", job_timeout.to_seconds())
+            ),
+            graph(
+                "Dead letters; parked jobs",
+                [jobs.metric_dead_letter_queue_depth(), jobs.metric_parked_queue_depth()],
+            ),
+        ),
+        _row(
+            graph(
+                "Jobs by status",
+                [jobs.metric_jobs_succeeded(), jobs.metric_jobs_failed(), jobs.metric_jobs_expired()],
+            ),
+            graph(
+                "From submission to end, ms",
+                [jobs.metric_job_latency(statistic="p50"), jobs.metric_job_latency(statistic="p99")],
+            ),
+        ),
     ]
 
 

@@ -112,7 +112,8 @@ def check(
     """A function of which no environment can ever start, with the fastest network that AWS has for it."""
     if not isinstance(timeout, Duration) or timeout.is_unresolved():
         return []
-    start = estimate(models, memory_size, BANDWIDTH if in_vpc else RAISED_BANDWIDTH)
+    downloaded = [model for model in models if model.is_downloaded]  # of mounts AWS does not say how fast they may be
+    start = estimate(downloaded, memory_size, BANDWIDTH if in_vpc else RAISED_BANDWIDTH)
     most = limit(cold_start, timeout)
     if start.transfer <= most:
         return []

@@ -57,11 +57,14 @@ class JobMetrics(Construct):
         return self._metric("JobLatency", self.worker, statistic, period)
 
     def _count(self, name: str, functions: Sequence[ServiceFunction], period: Duration | None) -> cloudwatch.IMetric:
-        metrics = {f"m{number}": self._metric(name, of, "Sum", period) for number, of in enumerate(functions)}
-        if len(metrics) == 1:
-            return metrics["m0"]
+        if len(functions) == 1:
+            return self._metric(name, functions[0], "Sum", period)
+        identifier = name[0].lower() + name[1:]  # unlike those of the other counts, with which it may share a graph
+        metrics = {
+            f"{identifier}{number}": self._metric(name, of, "Sum", period) for number, of in enumerate(functions)
+        }
         return cloudwatch.MathExpression(
-            expression=" + ".join(f"FILL({identifier}, 0)" for identifier in metrics),
+            expression=" + ".join(f"FILL({metric}, 0)" for metric in metrics),
             using_metrics=dict(metrics),
             label=name,
             period=period,

@@ -219,7 +219,9 @@ class LiveFunction(Construct):
         """
         if not service.downloads:
             return []
-        digest = hashlib.sha256("".join(model.digest for model in service.models if model.is_downloaded).encode())
+        digest = hashlib.sha256(
+            "".join(model.package_digest for model in service.models if model.is_downloaded).encode()
+        )
         return [
             iam.Policy(
                 self,

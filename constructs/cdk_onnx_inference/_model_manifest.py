@@ -75,15 +75,19 @@ def part_of(name: str, file: Path) -> ModelPart:
         return ModelPart(name, file.stat().st_size, hashlib.file_digest(content, "sha256").hexdigest())
 
 
-def digest_of(parts: Iterable[ModelPart]) -> str:
+def digest_of(parts: Iterable[ModelPart], *, manifest: bool = False) -> str:
     """Digest over names and contents of the graph and its weights, whatever their order.
 
     It is that of the text which `sha256sum` prints for the files in the order of their names, so a shell can verify
-    it: `cd model; sha256sum model.onnx model.onnx.data | sha256sum`. The manifest is no part of it.
+    it: `cd model; sha256sum model.onnx model.onnx.data | sha256sum`.
+
+    Args:
+        parts: Of one model.
+        manifest: Count the manifest too, as what tells two packages apart. Default: it is no part of the model.
     """
     listing = hashlib.sha256()
     for part in sorted(parts, key=lambda part: part.path):
-        if part.path != MANIFEST:
+        if manifest or part.path != MANIFEST:
             listing.update(f"{part.sha256}  {part.path}\n".encode())
     return f"sha256:{listing.hexdigest()}"
 

@@ -98,7 +98,7 @@ class ModelPublication(Construct):
         construct_id: Its id.
         mount: Where the model goes.
         objects: Its parts.
-        digest: `sha256:<hex>`.
+        package_digest: `sha256:<hex>` of all parts, the manifest among them. It names the model's own directory.
         directory: Below the mount, of this publication alone: what is not among its newest models there is deleted.
         keep_versions: How many models stay in the directory.
         architecture: Of the function that serves the model.
@@ -112,7 +112,7 @@ class ModelPublication(Construct):
         *,
         mount: ModelMount,
         objects: list[ModelObject],
-        digest: str,
+        package_digest: str,
         directory: str,
         keep_versions: int,
         architecture: lambda_.Architecture,
@@ -130,7 +130,7 @@ class ModelPublication(Construct):
             service_token=publisher.function.function_arn,
             service_timeout=TIMEOUT.plus(_ANSWER),
             properties={
-                "Digest": digest,
+                "PackageDigest": package_digest,
                 "Parts": _model_objects.as_json(objects),
                 "MountPath": f"{mount.mount_path}/{directory}",
                 "Keep": str(keep_versions),

@@ -12,7 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from . import _image_context, _permissions
+from . import _image_context, _permissions, _way_to_s3
 
 TIMEOUT = Duration.minutes(15)
 """The longest that Lambda has. At the 78 MB/s that a function in a VPC gets it is enough for 70 GB."""
@@ -88,6 +88,7 @@ class ModelPublisher(Construct):
             allow_all_outbound=False,
             description="Of the publisher of models",
         )
+        _way_to_s3.warn_without(self, vpc, vpc_subnets)
         security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "S3, also to answer CloudFormation")
         context, _ = _image_context.compose(self.node.path, {}, {})
         with _image_context.docker_image_code(

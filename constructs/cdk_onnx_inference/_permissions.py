@@ -165,7 +165,6 @@ SUBMIT_JOBS: Final = (
 
 WORK_ON_JOBS: Final = (
     "dynamodb:BatchGetItem",  # Read
-    "dynamodb:GetItem",  # Read
     "dynamodb:PartiQLUpdate",  # Write; the same as the last, for several records in one call
     "dynamodb:PutItem",  # Write; of jobs that were put on the queue without the API
     "dynamodb:UpdateItem",  # Write

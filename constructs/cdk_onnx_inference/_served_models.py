@@ -9,7 +9,15 @@ from pathlib import Path
 
 from aws_cdk import Size
 
-from . import _bucket_parts, _environment, _image_context, _model_files, _signature, _validation
+from . import (
+    _bucket_parts,
+    _environment,
+    _image_context,
+    _model_files,
+    _model_manifest,
+    _signature,
+    _validation,
+)
 from ._model_mount import ModelMount
 from ._signature import Signature
 from ._tokens import is_unresolved
@@ -21,6 +29,9 @@ _TMP_ROOM = 64
 """MiB of `/tmp` that downloaded models leave free, for caches of the user's own code."""
 
 _TMP_DEFAULT, _TMP_MAX = 512, 10240
+
+_MEASURED = "were measured for the model when it was prepared"
+_IN_GRAPH = "are weights in the model's graph file, which are copied when it is loaded"
 
 _INTERPRETER_BYTES = 100 * 1000**2
 """Python, onnxruntime, numpy and the handler, before a model is loaded."""
@@ -64,9 +75,14 @@ class ServedModel:
         return isinstance(self.source, FromS3 | FromBucket)
 
     @property
+    def package_digest(self) -> str:
+        """`sha256:<hex>` of all parts, the manifest among them: two with one graph are two where it differs."""
+        return _model_manifest.digest_of(self.parts, manifest=True)
+
+    @property
     def hexadecimal(self) -> str:
-        """The digest without its prefix: the name of the model's directory wherever several lie side by side."""
-        return self.digest.removeprefix("sha256:")
+        """The package's digest without its prefix: the name of its directory wherever several lie side by side."""
+        return self.package_digest.removeprefix("sha256:")
 
 
 def collect(path: str, model: ModelSource | Sequence[ModelSource]) -> tuple[list[ServedModel], list[Problem]]:
@@ -98,10 +114,16 @@ def mount_of(models: Sequence[ServedModel]) -> ModelMount | None:
 
 
 def memory_size(path: str, value: float, models: Sequence[ServedModel]) -> list[Problem]:
-    """Memory for what the models' manifests say they take. Models without a measurement count as nothing."""
+    """Memory for what the models' manifests say they take. Others count with the weights that are in their graph.
+
+    Those are copied when they are loaded. What weights beside the graph take, nobody knows who has not measured it.
+    """
     if is_unresolved(value):
         return []
-    anonymous = sum(model.anonymous_bytes or 0 for model in models)
+    anonymous = sum(
+        model.weights_in_graph if model.anonymous_bytes is None else model.anonymous_bytes for model in models
+    )
+    measured = any(model.anonymous_bytes for model in models)
     needed = -(-(_INTERPRETER_BYTES + anonymous) // 1024**2)
     if not anonymous or value >= needed:
         return []
@@ -110,7 +132,8 @@ def memory_size(path: str, value: float, models: Sequence[ServedModel]) -> list[
             "memory-too-small",
             path,
             f"{value} MB",
-            f"at least {needed} MB: {anonymous / 1e6:.0f} MB were measured for the model when it was prepared, "
+            f"at least {needed} MB: "
+            f"{anonymous / 1e6:.0f} MB {_MEASURED if measured else _IN_GRAPH}, "
             f"{_INTERPRETER_BYTES // 1000**2} MB are Python and onnxruntime",
             f"Give memory_size={min(max(needed, 1769), 10240)} or more, or prepare the model for less memory: "
             "onnx-inference prepare --objective memory.",
@@ -132,7 +155,9 @@ def ephemeral_storage(
         What to give the function, the budget of the downloaded models in MB or None without such models (or with a
         size that is known only at deployment), and the problems.
     """
-    downloaded = {model.digest: sum(part.size for part in model.parts) for model in models if model.is_downloaded}
+    downloaded = {
+        model.package_digest: sum(part.size for part in model.parts) for model in models if model.is_downloaded
+    }
     if not downloaded:
         return value, None, []
     needed = -(-sum(downloaded.values()) // 1000**2) + _TMP_ROOM

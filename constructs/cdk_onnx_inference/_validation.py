@@ -198,14 +198,17 @@ def vpc_of_file_system(path: str, vpc: ec2.IVpc | None, expected: ec2.IVpc) -> l
     """The VPC in which the file system of the models can be reached."""
     if vpc is None or vpc.node.path == expected.node.path:
         return []
-    if is_unresolved(vpc.vpc_id) or is_unresolved(expected.vpc_id) or vpc.vpc_id == expected.vpc_id:
+    got, allowed = vpc.vpc_id, expected.vpc_id
+    if isinstance(vpc, ec2.Vpc) and isinstance(expected, ec2.Vpc):  # two that are made here are two
+        got, allowed = vpc.node.path, expected.node.path
+    elif is_unresolved(got) or is_unresolved(allowed) or got == allowed:
         return []
     return [
         Problem(
             "vpc-of-file-system",
             path,
-            f"{vpc.vpc_id!r}",
-            f"{expected.vpc_id!r}, the VPC of the file system with the model",
+            f"{got!r}",
+            f"{allowed!r}, the VPC of the file system with the model",
             "Leave vpc= out: the function runs in the file system's VPC.",
         )
     ]

@@ -13,6 +13,9 @@ WEIGHTS_IN_GRAPH: Final = "cdk-onnx-inference:weights-in-graph"
 PROCESSING_NOT_PARSED: Final = "cdk-onnx-inference:processing-not-parsed"
 """The processing file uses a syntax that is newer than the Python that synthesises."""
 
+PUBLISHER_WITHOUT_S3: Final = "cdk-onnx-inference:publisher-without-s3"
+"""The publisher of models seems to have no way to S3, and so none to answer CloudFormation."""
+
 FUNCTION_OUTLIVES_API: Final = "cdk-onnx-inference:function-outlives-api"
 """The function may run on after the API has given the client up."""
 

@@ -140,6 +140,7 @@ class AsyncInference(JobMetrics):
         schedule: Runs the sweeper, every 5 minutes.
         notices: The pipe, with `notices=`; else None.
         notices_role: Of the pipe; else None.
+        job_timeout: From a job's submission to its deadline.
 
     Raises:
         InvalidInferenceConfig: With all problems: the codes of `InferenceApi` and of `ColdStart`, and
@@ -174,6 +175,7 @@ class AsyncInference(JobMetrics):
     schedule: scheduler.Schedule
     notices: pipes.CfnPipe | None
     notices_role: iam.Role | None
+    job_timeout: Duration
 
     def __init__(
         self,
@@ -358,6 +360,7 @@ class AsyncInference(JobMetrics):
             policies=_job_roles.of_the_sweeper(self.table),
         )
 
+        self.job_timeout = job_timeout
         self.worker_event_source = lambda_.EventSourceMapping(
             self,
             "WorkerEventSource",

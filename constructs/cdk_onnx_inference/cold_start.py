@@ -87,7 +87,7 @@ class ColdStart:
         Returns:
             The choice, for `InferenceFunction(cold_start=...)`, which raises `InvalidInferenceConfig` with the codes
             `warmer-concurrency-range`, `warmer-interval`, `warmer-hold-range`, `warmer-hold-timeout`, `warmer-hours`,
-            `warmer-time-zone` or `warmer-over-reserved`.
+            `warmer-time-zone`, `warmer-trigger` or `warmer-over-reserved`.
         """
         return Warmed(concurrency=concurrency, interval=interval, hold=hold, hours=hours, touch=touch, trigger=trigger)
 
@@ -102,8 +102,8 @@ class ColdStart:
 
         Returns:
             The choice, for `InferenceFunction(cold_start=...)`, which raises `InvalidInferenceConfig` with the codes
-            `provisioned-range`, `provisioned-target-range`, `provisioned-schedule`, `provisioned-over-reserved` or
-            `provisioned-over-account`.
+            `provisioned-range`, `provisioned-target-range`, `provisioned-statistic`, `provisioned-schedule`,
+            `provisioned-over-reserved` or `provisioned-over-account`.
         """
         return Provisioned(concurrency=ProvisionedConcurrency() if concurrency is None else concurrency)
 

@@ -253,7 +253,7 @@ class InferenceFunction(LiveFunction):
                 f"Publish{_model_id(models, number)}",
                 mount=served.source.mount,
                 objects=objects[number],
-                digest=served.digest,
+                package_digest=served.package_digest,
                 directory=self._directory(models, number),
                 keep_versions=served.source.keep_versions,
                 architecture=architecture,

@@ -11,6 +11,7 @@ from constructs import Construct
 from . import _alarm_rules, _dashboard
 from ._tokens import is_unresolved
 from .alarms import AlarmRule, Severity
+from .async_inference import AsyncInference
 from .errors import InvalidInferenceConfig, Problem
 from .inference_api import InferenceApi
 from .inference_function import InferenceFunction
@@ -32,6 +33,7 @@ class InferenceMonitoring(Construct):
         construct_id: Its id in the parent. A change replaces the dashboard and the alarms, and thereby their history.
         function: The service's function.
         api: Its API. Default: none is shown.
+        jobs: Its asynchronous inference, with the worker. Default: none is shown.
         file_system: The file system that its models are on. Default: none is shown.
         dashboard: Whether to make a dashboard. Default: yes.
         dashboard_name: Its name; a change replaces it. Default: one of CDK's, which names the stack and this construct.
@@ -56,6 +58,7 @@ class InferenceMonitoring(Construct):
         *,
         function: InferenceFunction,
         api: InferenceApi | None = None,
+        jobs: AsyncInference | None = None,
         file_system: ModelFileSystem | None = None,
         dashboard: bool = True,
         dashboard_name: str | None = None,
@@ -66,6 +69,10 @@ class InferenceMonitoring(Construct):
         if api is not None:
             rows += [_dashboard.heading("API"), *_dashboard.of_api(api, api._waits)]
             rules += _alarm_rules.of_api(api, api._waits)
+        if jobs is not None:
+            rows += [_dashboard.heading("Jobs"), *_dashboard.of_jobs(jobs, jobs.job_timeout)]
+            rows += [_dashboard.heading("Worker of jobs"), *_dashboard.of_worker(jobs.worker)]
+            rules += _alarm_rules.of_jobs(jobs, jobs.job_timeout)
         if file_system is not None:
             rows += [_dashboard.heading("File system"), *_dashboard.of_file_system(FileSystemMetrics(file_system))]
         self.rules = {rule.name: rule for rule in rules}

@@ -39,7 +39,8 @@ class ModelFileSystem(ModelMount):
             publishes the current models again.
         vpc: Where functions with these models run. It must reach S3, at best by a gateway endpoint. A change replaces
             the file system's mount targets. Default: a new VPC with two isolated subnets and a gateway endpoint for S3.
-            It has no NAT gateway and no interface endpoint, and costs nothing.
+            It has no NAT gateway and no interface endpoint, and costs nothing. With isolated subnets of a `Vpc` that
+            has no endpoint, the first model warns: `cdk-onnx-inference:publisher-without-s3`.
         vpc_subnets: Which subnets of `vpc`. Default: its private ones.
         mount_path: Where functions see the file system: `/mnt/` and one name. A change publishes a new version of each
             of them. Default: `/mnt/models`.

@@ -75,11 +75,6 @@ class ProvisionedConcurrency:
     schedules: Sequence[ProvisionedSchedule] = ()
 
     @property
-    def most(self) -> int:
-        """Most environments at any time, by the bounds and all schedules."""
-        return max(bound for _, bound in self.bounds)
-
-    @property
     def bounds(self) -> list[tuple[int, int]]:
         """Minimum and maximum: the first ones, and then those of each schedule."""
         first = (self.min_capacity, self.min_capacity if self.max_capacity is None else self.max_capacity)

@@ -22,6 +22,7 @@ PICTURES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "large-model-efs": ("LargeModel", {"source": "efs"}),
     "large-model-s3": ("LargeModel", {"source": "s3"}),
     "large-model-s3-files": ("LargeModel", {"source": "s3-files"}),
+    "async-jobs": ("AsyncJobs", {"stack": "async-jobs"}),
 }
 """Name of the picture: the stack, and what follows `-c`."""
 

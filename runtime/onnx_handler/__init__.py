@@ -1,7 +1,8 @@
 """Serves ONNX models by the Open Inference Protocol v2 inside an AWS Lambda container.
 
 Every module that is a function's command is a room of its own: `http` answers API events, `publish` puts models on a
-mount. Nothing here imports boto3, and nothing is imported that a cold start does not need.
+mount, `job_api`, `queue`, `dead_letters` and `sweep` are those of async inference. Only these last import boto3, when
+they use it, and nothing is imported that a cold start does not need.
 """
 
 import os

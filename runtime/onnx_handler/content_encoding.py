@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 from .errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 
 # A request of Lambda's 6 MB can inflate a thousandfold; past this it is refused rather than inflated.
@@ -32,6 +30,8 @@ def decoded(body: bytes, encoding: str) -> bytes:
     bits = _WINDOW_BITS.get(encoding)
     if bits is None:
         raise UnsupportedMediaType(f"Content-Encoding {encoding!r}: gzip, deflate and identity are read here")
+    import zlib  # late, as a library of its own that few requests need
+
     inflater = zlib.decompressobj(wbits=bits)
     try:
         inflated = inflater.decompress(body, INFLATED_LIMIT)
@@ -62,5 +62,7 @@ def accepts_gzip(header: str) -> bool:
 
 def gzipped(body: bytes) -> bytes:
     """Compresses an answer at the fastest level: tensors hardly shrink further, and the client waits."""
+    import zlib
+
     compressor = zlib.compressobj(level=1, wbits=31)
     return compressor.compress(body) + compressor.flush()

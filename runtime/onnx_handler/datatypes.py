@@ -63,6 +63,8 @@ def leaves(data: Any) -> tuple[list[Any], list[int], set[type]]:
     The types are looked at before numpy sees the values: it would take a few strings among numbers for a reason to
     make every value a string as long as the longest, which one request can make gigabytes.
     """
+    if type(data) is list and list not in (kinds := set(map(type, data))):
+        return data, [len(data)], kinds  # flat, as most are
     level: list[Any] = [data]
     nesting: list[int] = []
     while (kinds := set(map(type, level))) == {list}:

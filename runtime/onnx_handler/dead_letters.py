@@ -14,6 +14,7 @@ from typing import Any
 from . import job_message, jobs
 from .aws import Clients
 from .job_message import Message, UnreadableMessage
+from .job_metrics import JobMetrics
 from .job_settings import JobSettings, unless_misconfigured
 from .jobs import JobTable, Record
 
@@ -30,6 +31,7 @@ class Room:
         self._settings = JobSettings.from_environment(os.environ, "PARKED_QUEUE_URL")
         self._clients = clients or Clients()
         self._table = JobTable(self._clients, self._settings.table)
+        self._metrics = JobMetrics()
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         """Buries one batch.
@@ -48,6 +50,7 @@ class Room:
             except Exception:
                 _log.exception("message %s stays in the dead-letter queue for now", record["messageId"])
                 again.append({"itemIdentifier": record["messageId"]})
+        self._metrics.write()
         return {"batchItemFailures": again}
 
     def _bury(self, delivered: dict[str, Any]) -> None:
@@ -74,10 +77,14 @@ class Room:
                 error="its message was delivered as often as the queue allows, and the job was never started",
             )
             record = self._table.create(made) or made
+            if record is made:
+                self._metrics.count(jobs.FAILED)
         if record.is_open:
             outcome = self._table.change(jobs.fail(job, now, _cause(record), message_id))
             if outcome.error is not None:
                 raise outcome.error
+            if outcome.done:
+                self._metrics.count(jobs.FAILED)
             record = self._table.get(job) or record
         # A retry, after parking failed, finds its own mark.
         if record.status == jobs.FAILED and record.parked == message_id:

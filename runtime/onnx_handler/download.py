@@ -39,6 +39,7 @@ def download(
     *,
     resume: bool = False,
     allocate: bool = False,
+    patience: float = 0.0,
     check: Callable[[], None] = lambda: None,
 ) -> None:
     """Downloads all parts.
@@ -49,16 +50,18 @@ def download(
         resume: keep a journal of what is there, and go on where it ends.
         allocate: take the whole space first, so that a full disk is found out before anything is downloaded. For local
             disks alone: a network file system would have to write it.
+        patience: seconds in which S3's AccessDenied is asked again, because a new policy takes time to spread.
         check: called now and then; raises to give up.
 
     Raises:
         ModelUnusable: S3 refuses, or an object is not of its size.
+        AccessDenied: S3 refuses for want of a permission, and has done so for as long as `patience`.
         WrongContent: what has arrived is not what was deployed, and not worth keeping.
         SourceUnavailable: S3 does not answer; what has arrived may be resumed.
         DiskFull: there is no space.
     """
     try:
-        _Download(parts, directory, resume, allocate, check).run()
+        _Download(parts, directory, resume, allocate, patience, check).run()
     except OSError as error:
         raise _told(error, directory, parts) from error
 
@@ -67,9 +70,16 @@ class _Download:
     """One attempt. Threads fetch the ranges in order; the caller's own hashes what has arrived, in order too."""
 
     def __init__(
-        self, parts: tuple[Part, ...], directory: str, resume: bool, allocate: bool, check: Callable[[], None]
+        self,
+        parts: tuple[Part, ...],
+        directory: str,
+        resume: bool,
+        allocate: bool,
+        patience: float,
+        check: Callable[[], None],
     ) -> None:
         self._parts = parts
+        self._patience = patience
         self._directory = directory
         self._check = check
         self._ranges = [
@@ -92,7 +102,7 @@ class _Download:
             self._open_files()
             missing = len(self._ranges) - len(self._there)
             if missing:
-                source = Source()
+                source = Source(patience=self._patience)
                 threads = [
                     Thread(target=self._fetch, args=(source,), daemon=True) for _ in range(min(CONNECTIONS, missing))
                 ]

@@ -94,6 +94,10 @@ class SourceUnavailable(ModelUnusable):
     """What the model comes from did not answer in time; it may, later."""
 
 
+class AccessDenied(SourceUnavailable):
+    """S3 does not let this role read it. It may, when a policy that was made a moment ago is known everywhere."""
+
+
 class DiskFull(ModelUnusable):
     """The model does not fit where it was to go."""
 

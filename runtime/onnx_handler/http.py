@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - what is ahead of the imports is there to make them faster
 """The command of a function behind an API: `onnx_handler.http.handler`.
 
 The model loads while Lambda initialises the environment, that is, while this module is imported; of several models, as
@@ -7,14 +8,19 @@ logged, `ready` answers 503 with the cause, and so does every inference.
 
 from __future__ import annotations
 
+import gc
+
+gc.disable()  # what imports make stays, and to look through it again and again takes 7 % of their time
 from . import prefetch  # noqa: F401 - begins to bring the model, in the time that the imports below take
 
 # isort: split
 import logging
+import os
+from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Any
 
 from .errors import InferenceError, MethodNotAllowed, ModelUnusable
-from .events import Response, read, write
+from .events import WARMER, Response, read, write
 from .metrics import Phases
 from .open_inference import Server, error
 from .repository import Repository
@@ -33,10 +39,19 @@ class Room:
         except ModelUnusable as cause:
             _log.error("the function's environment is wrong: %s", cause)
             repository = Repository([], str(cause))
+        self._repository = repository
         self._server = Server(repository)
+        initialization_type = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+        self._on_demand = initialization_type == "on-demand"
+        if not self._on_demand:
+            from .initialisation import complete
+
+            complete(initialization_type, repository)
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         """Answers one event; whatever goes wrong is an answer too."""
+        if isinstance(event, dict) and event.get("source") == WARMER:
+            return self._keep_warm(event, context)
         phases = Phases()
         try:
             response = self._server.answer(read(event), phases)
@@ -53,8 +68,17 @@ class Room:
         if phases:
             request_id = getattr(context, "aws_request_id", "")
             phases.metrics.inferred(request_id, answer["statusCode"], self._cold, phases)
-        self._cold = False
+        if self._cold:
+            self._cold = False
+            if self._on_demand and (metrics := self._repository.first_metrics) is not None:
+                metrics.started(_milliseconds_to(_ready_at))
         return answer
+
+    def _keep_warm(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        from .warm import answer  # late: most cold starts are not a warmer's
+
+        first, self._cold = self._cold, False
+        return answer(event, context, self._repository, first=first)
 
 
 def _error_response(problem: InferenceError) -> Response:
@@ -74,4 +98,14 @@ def _record(level: int, message: str, cause: BaseException | None = None) -> Non
         _log.log(level, "%s", ascii(f"{message}\n{trace}"))
 
 
+def _milliseconds_to(moment: float) -> float:
+    """Since this process was started, which the kernel tells in hundredths of a second since it booted itself."""
+    with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - pathlib is not worth its import here
+        ticks = int(file.read().rpartition(b")")[2].split()[19])
+    return (moment - ticks / os.sysconf("SC_CLK_TCK")) * 1000
+
+
 handler = Room().handle
+_ready_at = clock_gettime(CLOCK_BOOTTIME)
+gc.freeze()  # nor need a collection during a request look through it
+gc.enable()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from json import JSONEncoder
-from typing import Any
+from json.encoder import encode_basestring_ascii as quoted
 
 from .errors import ModelFailed
 from .events import Response
@@ -11,8 +10,6 @@ from .inference_request import InferenceRequest
 from .model import Model
 from .processing import Tensors
 from .tensors import Array, datatype_of, to_json, to_raw
-
-_encode = JSONEncoder(separators=(",", ":")).encode
 
 
 def build(model: Model, request: InferenceRequest, outputs: Tensors) -> Response:
@@ -23,23 +20,23 @@ def build(model: Model, request: InferenceRequest, outputs: Tensors) -> Response
         ModelFailed: an output has a type that the protocol has no datatype for.
     """
     datatypes = model.output_datatypes
-    tensors: list[dict[str, Any]] = []
+    tensors: list[str] = []
     raw: list[bytes | memoryview] = []
     for name, array in outputs.items():
         datatype = _datatype(name, array, datatypes)
-        tensor: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(array.shape)}
         if request.binary.get(name, request.binary_by_default):
             data = to_raw(array, datatype)
-            tensor["parameters"] = {"binary_data_size": len(data)}
+            values = f'"parameters":{{"binary_data_size":{len(data)}}}'
             raw.append(data)
         else:
-            tensor["data"] = to_json(array, datatype)
-        tensors.append(tensor)
-    document: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
-    if request.id is not None:
-        document["id"] = request.id
-    document["outputs"] = tensors
-    head = _encode(document).encode()
+            values = f'"data":{to_json(array, datatype)}'
+        shape = ",".join(map(str, array.shape))
+        tensors.append(f'{{"name":{quoted(name)},"datatype":"{datatype}","shape":[{shape}],{values}}}')
+    request_id = "" if request.id is None else f'"id":{quoted(request.id)},'
+    head = (
+        f'{{"model_name":{quoted(model.name)},"model_version":{quoted(model.version)},{request_id}'
+        f'"outputs":[{",".join(tensors)}]}}'
+    ).encode()
     if not raw:
         return Response(200, {"Content-Type": "application/json"}, head, text=True)
     headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}

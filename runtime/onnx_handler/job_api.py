@@ -26,6 +26,7 @@ from .errors import (
 )
 from .events import ENVELOPE_ALLOWANCE, RESPONSE_LIMIT, Request, Response, query, read, write
 from .job_message import ID, Message
+from .job_metrics import JobMetrics
 from .job_settings import JobSettings, JobsMisconfigured
 from .job_validation import Signatures
 from .jobs import JobTable, Record
@@ -55,8 +56,6 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 RESERVE = 2.0
 # Seconds that a client is asked to leave before it asks again.
 RETRY_AFTER = 1
-# A queued record that is older than this, in milliseconds, may have lost its message; a repeated PUT sends it again.
-STALE = 30_000
 # Seconds of a call and calls in all: an answer has to come before the API's time is over.
 CALL_TIMEOUT, ATTEMPTS = 4.0, 3
 # Headers of the request that the worker needs, or that say what the body is.
@@ -124,6 +123,7 @@ class JobApi:
         self._clients = clients
         self._table = JobTable(clients, settings.table)
         self._payloads = Payloads(clients, settings.bucket)
+        self._metrics = JobMetrics()
         self._actions: dict[tuple[str, str], Callable[[Request, Match, Any, Any], Response]] = {
             ("POST", "jobs"): self._submit,
             ("PUT", "jobs"): self._submit,
@@ -166,13 +166,10 @@ class JobApi:
         if there.fingerprint != job.fingerprint:
             raise Conflict(f"job {job.id!r} is there already, with another request")
         there = self._settled(there)
-        # A process that died between the record and its message left a job that nobody works on.
-        if there.status == jobs.QUEUED and there.updated_at <= now - STALE:
-            outcome = self._table.change(jobs.touch(there, now))
-            if outcome.error is not None:
-                raise outcome.error
-            if outcome.done:
-                self._send(job, there, forget=False)
+        if there.status == jobs.QUEUED:
+            # Whether its message was ever sent is not known: whoever sent it may have died, or not had the answer. One
+            # message too many costs little, because a finished job is not run again.
+            self._send(job, there, forget=False)
         return self._accepted(request, route, there)
 
     def _read(self, request: Request, route: Match) -> Submission:
@@ -301,7 +298,11 @@ class JobApi:
         outcome = self._table.change(jobs.expire(record, now))
         if outcome.error is not None:
             raise outcome.error
-        return record.overdue(now) if outcome.done else outcome.record or record
+        if outcome.done:
+            self._metrics.count(jobs.EXPIRED)
+            self._metrics.write()
+            return record.overdue(now)
+        return outcome.record or record
 
     @staticmethod
     def _shown(record: Record, status: int = 200) -> Response:

@@ -1,4 +1,4 @@
-"""One CloudWatch embedded-metric line per batch of jobs: how many ended how, and how long each took."""
+"""CloudWatch embedded-metric lines about jobs: how many ended how, and how long each took."""
 
 from __future__ import annotations
 
@@ -27,16 +27,19 @@ class JobMetrics:
         self._counts: dict[str, int] = {}
         self._latencies: list[int] = []
 
-    def count(self, what: str, latency: int | None = None) -> None:
-        """Counts a job.
+    def count(self, what: str, latency: int | None = None, times: int = 1) -> None:
+        """Counts a job, or several.
 
         Args:
             what: a final status, DROPPED (it was finished already), or HANDED_BACK.
             latency: milliseconds since its message was put on the queue.
+            times: how many.
         """
+        if not times:
+            return
         name = _METRICS[what]
         with self._lock:
-            self._counts[name] = self._counts.get(name, 0) + 1
+            self._counts[name] = self._counts.get(name, 0) + times
             if latency is not None and len(self._latencies) < MOST_VALUES:
                 self._latencies.append(latency)
 

@@ -142,7 +142,9 @@ def _check_raw_only(body: bytes, expected: dict[str, Tensor]) -> None:
     shape = raw_shape(tensor.name, tensor.datatype, tensor.shape, len(body))
     if tensor.datatype == "BYTES":
         body = len(body).to_bytes(4, "little") + body
-    _check_values(InputForm(tensor.name, tensor.datatype, shape, 0, len(body), None), body)
+    given = InputForm(tensor.name, tensor.datatype, shape, 0, len(body), None)
+    _check_values(given, body)
+    _check_inputs([given], expected)
 
 
 def _check_inputs(given: list[InputForm], expected: dict[str, Tensor]) -> None:

@@ -195,6 +195,8 @@ class Worker:
     def _parse(self, delivery: Delivery) -> None:
         job = delivery.job
         try:
+            if self._repository.cause:
+                raise ModelNotReady(f"the function's environment is wrong: {self._repository.cause}")
             delivery.model = model = self._repository.loaded(self._repository.find(job.model, job.version))
             body = content_encoding.decoded(job.body or b"", job.headers.get("content-encoding", ""))
             delivery.request = inference_request.parse(body, job.headers.get(HEADER_LENGTH), model.inputs)

@@ -179,11 +179,6 @@ def note(job: str, error: str) -> Change:
     return Change(job, {"last_error": _short(error)}, (), OPEN)
 
 
-def touch(record: Record, now: int) -> Change:
-    """A queued job, unless somebody else changes it meanwhile: its message is about to be sent again."""
-    return Change(record.id, {"updated_at": now}, (), (QUEUED,), (("updated_at", "=", record.updated_at),))
-
-
 class JobTable:
     """The table with the records.
 

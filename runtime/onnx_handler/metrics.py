@@ -1,7 +1,7 @@
 """One CloudWatch embedded-metric line per inference: the metrics of each phase and what was asked, for Logs Insights.
 
-Format: CloudWatch "Embedded metric format specification". The line is assembled from a prepared prefix, because it is
-on every request's path.
+Format: CloudWatch "Embedded metric format specification". A line is made from a template, which there is one of for
+each set of metrics, because it is on every request's path.
 """
 
 from __future__ import annotations
@@ -36,11 +36,32 @@ class Metrics:
             },
             separators=(",", ":"),
         )[1:-1]
-        self._directives: dict[tuple[str, ...], str] = {}
+        self._templates: dict[tuple[str, ...], str] = {}
 
     def loaded(self, milliseconds: float, fetch: float | None = None) -> None:
         """Records how long the model took to load, and to come from S3 if it does; written each time it is loaded."""
         self._write({"ModelLoad": milliseconds} | ({} if fetch is None else {"ModelFetch": fetch}), "")
+
+    def started(self, milliseconds: float) -> None:
+        """Counts a request that met a cold start, and records how long the start took. Of the function, not a model."""
+        declaration = {
+            "Namespace": self._namespace,
+            "Dimensions": [["FunctionName"]],
+            "Metrics": [{"Name": "ColdStart", "Unit": "Count"}, {"Name": "InitDuration", "Unit": "Milliseconds"}],
+        }
+        directive = json.dumps([declaration], separators=(",", ":"))
+        sys.stdout.write(
+            f'{{"_aws":{{"Timestamp":{time_ns() // 1_000_000},"CloudWatchMetrics":{directive}}},'
+            f'{self._properties},"ColdStart":1,"InitDuration":{milliseconds:.0f}}}\n'
+        )
+
+    def golden_run(self, milliseconds: float) -> None:
+        """Records a run that was nobody's request."""
+        self._write({"GoldenRun": milliseconds}, "")
+
+    def pinged(self, request_id: str, *, warm: bool) -> None:
+        """Counts a warm event, by whether it met an environment that was there already."""
+        self._write({"WarmerPingWarm" if warm else "WarmerPingCold": 1}, f',"requestId":"{request_id}"', "Count")
 
     def inferred(self, request_id: str, status: int, cold_start: bool, phases: dict[str, float]) -> None:
         """Records one inference.
@@ -54,22 +75,23 @@ class Metrics:
         cold = "true" if cold_start else "false"
         self._write(phases, f',"requestId":"{request_id}","status":{status},"coldStart":{cold}')
 
-    def _write(self, metrics: dict[str, float], properties: str) -> None:
+    def _write(self, metrics: dict[str, float], properties: str, unit: str = "Milliseconds") -> None:
         names = tuple(metrics)
-        directive = self._directives.get(names)
-        if directive is None:
-            directive = self._directives[names] = self._directive(names)
-        values = "".join([f',"{name}":{value:.4f}' for name, value in metrics.items()])
-        sys.stdout.write(
-            f'{{"_aws":{{"Timestamp":{time_ns() // 1_000_000},"CloudWatchMetrics":{directive}}},'
-            f"{self._properties}{properties}{values}}}\n"
-        )
+        template = self._templates.get(names)
+        if template is None:
+            template = self._templates[names] = self._template(names, unit)
+        sys.stdout.write(template % (time_ns() // 1_000_000, properties, *metrics.values()))
 
-    def _directive(self, names: tuple[str, ...]) -> str:
+    def _template(self, names: tuple[str, ...], unit: str) -> str:
         # A declared metric without a value is an error in the format, so only what is there is declared.
         declaration = {
             "Namespace": self._namespace,
             "Dimensions": [["FunctionName", "ModelName"]],
-            "Metrics": [{"Name": name, "Unit": "Milliseconds"} for name in names],
+            "Metrics": [{"Name": name, "Unit": unit} for name in names],
         }
-        return json.dumps([declaration] if names else [], separators=(",", ":"))
+        directive = json.dumps([declaration] if names else [], separators=(",", ":")).replace("%", "%%")
+        values = "".join([f',"{name}":%.4f' for name in names])
+        return (
+            f'{{"_aws":{{"Timestamp":%d,"CloudWatchMetrics":{directive}}},'
+            f"{self._properties.replace('%', '%%')}%s{values}}}\n"
+        )

@@ -26,6 +26,9 @@ class Model:
         version: the one version that this function serves.
         inputs: what a client sends.
         outputs: what a client gets.
+        model_inputs: what the model itself takes, behind the processing file.
+        processing: the processing file.
+        path: its package directory, or its .onnx file.
         output_datatypes: of `outputs`, by name; numpy arrays alone do not tell BF16, which travels as float32.
         stacks: requests may be put on top of each other, as far as the signature tells: every tensor has a first
             dimension of any size, and it is the same one in all inputs.
@@ -41,23 +44,37 @@ class Model:
         started = perf_counter_ns()
         self.name = settings.model_name
         self.version = settings.model_version
-        self._processing = processing = Processing.load(settings.processing_path)
+        self.path = settings.model_path
+        self.processing = processing = Processing.load(settings.processing_path)
         self._session = open_session(settings.model_path, settings.memory_size)
-        self._model_inputs = from_session(self._session.get_inputs(), declared=False)
+        self.model_inputs = from_session(self._session.get_inputs(), declared=False)
         self._model_outputs = from_session(self._session.get_outputs(), declared=processing.outputs is not None)
-        self._inputs_by_name = {spec.name: spec for spec in self._model_inputs}
-        self.inputs = processing.inputs or self._model_inputs
+        self._inputs_by_name = {spec.name: spec for spec in self.model_inputs}
+        self.inputs = processing.inputs or self.model_inputs
         self.outputs = processing.outputs or self._model_outputs
         self.output_datatypes = {spec.name: spec.datatype for spec in self.outputs}
         self._output_names = [spec.name for spec in self._model_outputs]
-        self._has_strings = any(spec.datatype == "BYTES" for spec in (*self._model_inputs, *self._model_outputs))
-        self._has_bfloat16 = any(spec.datatype == "BF16" for spec in (*self._model_inputs, *self._model_outputs))
-        if self._has_bfloat16 and any(spec.datatype == "BYTES" for spec in self._model_inputs):
+        self._has_strings = any(spec.datatype == "BYTES" for spec in (*self.model_inputs, *self._model_outputs))
+        self._has_bfloat16 = any(spec.datatype == "BF16" for spec in (*self.model_inputs, *self._model_outputs))
+        if self._has_bfloat16 and any(spec.datatype == "BYTES" for spec in self.model_inputs):
             raise ModelUnusable(
                 "the model has BF16 tensors and string inputs, which onnxruntime's Python API cannot mix"
             )
-        self.stacks = _stacks(self._model_inputs, self._model_outputs)
+        self.stacks = _stacks(self.model_inputs, self._model_outputs)
         self.load_time = (perf_counter_ns() - started) / 1e6
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """All outputs of the model alone, without the processing file.
+
+        Args:
+            inputs: of the model, by name.
+
+        Raises:
+            InvalidInput: the tensors do not fit the model.
+            ModelFailed: it raised.
+        """
+        self._validate(inputs, [])
+        return self.predict(inputs, self._output_names)
 
     def infer(self, request: ProcessingRequest, wanted: list[str], phases: dict[str, float]) -> Tensors:
         """Answers one request.
@@ -96,7 +113,7 @@ class Model:
         return feeds, self._validate(feeds, wanted)
 
     def _preprocess(self, request: ProcessingRequest) -> Tensors:
-        preprocess = self._processing.preprocess
+        preprocess = self.processing.preprocess
         if preprocess is None:
             return request.inputs
         try:
@@ -125,7 +142,7 @@ class Model:
             )
         for name, array in feeds.items():
             specs[name].check(array)
-        if self._processing.postprocess:
+        if self.processing.postprocess:
             return self._output_names
         self._check_wanted(wanted, self._output_names)
         return wanted or self._output_names
@@ -154,7 +171,7 @@ class Model:
             raise
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             message = str(error)
-            if conflict := conflicting_axis(self._model_inputs, feeds):
+            if conflict := conflicting_axis(self.model_inputs, feeds):
                 raise InvalidInput(conflict) from error
             if "INVALID_ARGUMENT" in message:
                 raise InvalidInput(message) from error
@@ -180,7 +197,7 @@ class Model:
             InvalidInput: the processing file makes no output of a name that was asked for.
             ModelFailed: it raised.
         """
-        postprocess = self._processing.postprocess
+        postprocess = self.processing.postprocess
         if postprocess is None:
             return outputs
         try:
@@ -189,6 +206,9 @@ class Model:
             raise ModelFailed(f"postprocess raised {type(error).__name__}: {error}") from error
         if not isinstance(outputs, dict):
             raise ModelFailed(f"postprocess returned a {type(outputs).__name__}; a dict of arrays by name is expected")
+        for name in outputs:
+            if not isinstance(name, str):
+                raise ModelFailed(f"postprocess returned {name!r:.40} for an output's name; a string is expected")
         outputs = {name: np.asarray(array) for name, array in outputs.items()}
         self._check_wanted(wanted, list(outputs))
         return {name: outputs[name] for name in wanted} if wanted else outputs

@@ -16,11 +16,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from threading import Lock
-from time import time_ns
+from time import monotonic, time_ns
 
 from .errors import DiskFull, ModelUnusable, WrongContent
 from .parts import JOURNAL, Part, digest_of, size_of
@@ -30,6 +30,14 @@ _RESERVED = ".reserved"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _PARTIAL = re.compile(r"\.([0-9a-f]{64})\.partial")
 _MODE = 0o700
+
+
+def patience(environment: Mapping[str, str] = os.environ) -> float:
+    """Seconds in which a start puts up with S3's AccessDenied, because a new policy takes time to spread.
+
+    On demand, a start has 10 s, of which the imports and what follows need some; others have two minutes at least.
+    """
+    return 5.0 if environment.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") == "on-demand" else 60.0
 
 
 def default_directory() -> str:
@@ -43,11 +51,13 @@ class Store:
     Args:
         directory: of the cache.
         budget: bytes that it may take; None for as many as the disk has.
+        patience: seconds from now in which S3's AccessDenied is asked again. Requests that come later are told at once.
     """
 
-    def __init__(self, directory: str, budget: int | None = None) -> None:
+    def __init__(self, directory: str, budget: int | None = None, patience: float = 0.0) -> None:
         self._directory = directory
         self._budget = budget
+        self._patient_until = monotonic() + patience
         self._in_use: dict[str, int] = {}
         self._lock = Lock()
 
@@ -58,6 +68,7 @@ class Store:
             ModelUnusable: it cannot be had; the text says why.
             DiskFull: there is no space for it, or not within the budget.
             SourceUnavailable: S3 does not answer.
+            AccessDenied: S3 refuses, for want of a permission.
         """
         key = _key(parts)
         entry = f"{self._directory}/{key}"
@@ -107,7 +118,8 @@ class Store:
         self._make_room(key, parts)
         while True:
             try:
-                download(parts, partial, resume=True, allocate=True)
+                left = max(0.0, self._patient_until - monotonic())
+                download(parts, partial, resume=True, allocate=True, patience=left)
             except DiskFull:
                 with _locked(f"{self._directory}/.lock"):
                     if self._evict_one(key):

@@ -111,12 +111,12 @@ def digest_of(parts: Iterable[Part], *, manifest: bool) -> str:
     return f"sha256:{listing.hexdigest()}"
 
 
-def check_digest(what: str, parts: Iterable[Part], digest: str) -> None:
-    """Holds the parts to the digest that was deployed with them.
+def check_digest(what: str, parts: Iterable[Part], digest: str, *, manifest: bool = False) -> None:
+    """Holds the parts to the digest that was deployed with them; see `digest_of`.
 
     Raises:
         ModelUnusable: they are another model's.
     """
-    found = digest_of(parts, manifest=False)
+    found = digest_of(parts, manifest=manifest)
     if digest and digest != found:
         raise ModelUnusable(f"the parts in {what} have the digest {found}; it is to be {digest}")

@@ -1,7 +1,7 @@
 """Brings the model while numpy and onnxruntime are imported: reads its files into the page cache, or downloads it.
 
 A command imports this module ahead of everything else, and that begins it. It needs nothing that awslambdaric has not
-imported already. Nothing waits for it and nothing depends on it: whatever goes wrong here is met again, and told, by
+imported already. No request waits for it and nothing depends on it: whatever goes wrong here is met again, and told, by
 those who load the model. `docs/loading.md` has the measurements behind the numbers.
 """
 
@@ -20,17 +20,27 @@ STRIPE = 16 * 1024**2
 WORTHWHILE = 4 * 1024**2
 _PAGE = 4096
 
+_threads: list[Thread] = []
+
 
 def start(environment: Mapping[str, str]) -> None:
     """Begins, and returns at once."""
     try:
-        if "MODEL_OBJECTS" in environment or '"objects"' in environment.get("MODELS", ""):
+        # A snapshot would hold the forked process too, and its connections.
+        snap_start = environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
+        if not snap_start and ("MODEL_OBJECTS" in environment or '"objects"' in environment.get("MODELS", "")):
             from .download_ahead import start as start_download
 
             start_download(environment)
-        read_ahead(list(_files(environment)), _most(environment))
+        _threads.extend(read_ahead(list(_files(environment)), _most(environment)))
     except Exception:  # an optimisation must not be what fails
         pass
+
+
+def wait() -> None:
+    """Waits for what was begun to be read."""
+    for thread in _threads:
+        thread.join()
 
 
 def read_ahead(files: list[tuple[str, int]], most: int) -> list[Thread]:

@@ -2,14 +2,14 @@
 
 A CloudFormation custom resource, with the properties
 
-    Digest      sha256:<hex> of the graph and its weights
-    Parts       JSON: the S3 objects, as in MODEL_OBJECTS
-    MountPath   a directory on the mount, of this resource alone
-    Keep        how many models stay in it, the one that is published among them
+    PackageDigest   sha256:<hex> of all parts, the manifest among them
+    Parts           JSON: the S3 objects, as in MODEL_OBJECTS
+    MountPath       a directory on the mount, of this resource alone
+    Keep            how many models stay in it, the one that is published among them
 
-A model is at `<MountPath>/<digest hex>/` whole or not at all. Publishing what is there already verifies it and mends
-what is wrong, file by file, while functions go on serving it. Deleting the resource leaves the files: an older version
-of a function may still be in use, and CloudFormation deletes the resource of every model that another one replaces.
+A model is at `<MountPath>/<hex>/` whole or not at all. Publishing what is there already verifies it and mends what is
+wrong, file by file, while functions go on serving it. Deleting the resource leaves the files: an older version of a
+function may still be in use, and CloudFormation deletes the resource of every model that another one replaces.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from urllib.parse import urlsplit
 
 from .download import download, mismatches
 from .errors import ModelUnusable
-from .parts import MANIFEST, Part, check_digest, read
+from .parts import Part, check_digest, read
 
 _log = logging.getLogger("onnx_handler")
 
 ANSWER_TIME = 20.0  # seconds kept of the function's own, to answer in
 ATTEMPTS = 3
+PATIENCE = 60.0  # seconds in which the publisher's policy, which the same deployment has made, is known everywhere
 STALE = 3600.0  # seconds; no attempt lives longer than Lambda's 15 minutes
 LONGEST_REASON = 1500  # CloudFormation takes an answer of 4 KB
 
@@ -44,7 +45,7 @@ class _GivenUp(Exception):
 def handler(event: dict[str, Any], context: Any) -> None:
     """Handles one event, and always answers it: CloudFormation would wait for an hour."""
     properties = event.get("ResourceProperties") or {}
-    digest = str(properties.get("Digest", "")).removeprefix("sha256:")
+    digest = str(properties.get("PackageDigest", "")).removeprefix("sha256:")
     # After a failed creation CloudFormation deletes what the answer names; its own name stays what it is.
     physical_id = f"model-{digest}" if event.get("RequestType") != "Delete" else event.get("PhysicalResourceId")
     outcome: dict[str, Any] = {"Status": "FAILED", "Reason": "it did not end"}
@@ -86,14 +87,15 @@ def publish(properties: dict[str, Any], check: Callable[[], None] = lambda: None
         ModelUnusable: it cannot be published; the text says why.
     """
     try:
-        digest, mount = str(properties["Digest"]), str(properties["MountPath"])
+        digest, mount = str(properties["PackageDigest"]), str(properties["MountPath"])
         keep, text = int(properties.get("Keep", 2)), properties["Parts"]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelUnusable(f"the resource's properties are wrong: {error!r}") from None
     if not digest.startswith("sha256:") or keep < 1 or not mount.startswith("/"):
-        raise ModelUnusable(f"the resource's properties are wrong: Digest {digest!r}, MountPath {mount!r}, Keep {keep}")
+        wrong = f"PackageDigest {digest!r}, MountPath {mount!r}, Keep {keep}"
+        raise ModelUnusable(f"the resource's properties are wrong: {wrong}")
     parts = read("Parts", text)
-    check_digest("Parts", parts, digest)
+    check_digest("Parts", parts, digest, manifest=True)
     name = digest.removeprefix("sha256:")
     path = f"{mount}/{name}"
     try:
@@ -105,14 +107,14 @@ def publish(properties: dict[str, Any], check: Callable[[], None] = lambda: None
         _prune(mount, name, keep)
     except OSError as error:
         raise ModelUnusable(f"the model cannot be written to {mount!r}: {error}") from error
-    return {"Path": path, "Digest": digest}
+    return {"Path": path}
 
 
 def _publish_new(parts: tuple[Part, ...], mount: str, name: str, check: Callable[[], None]) -> bool:
     """Downloads the model and gives it its name; False if another attempt was faster."""
     partial = _partial(mount, name)
     try:
-        download(parts, partial, check=check)
+        download(parts, partial, patience=PATIENCE, check=check)
         _settle(partial)
         check()
         try:
@@ -133,16 +135,13 @@ def _mend(parts: tuple[Part, ...], mount: str, name: str, check: Callable[[], No
     if wrong := tuple(mismatches(parts, path, check)):
         partial = _partial(mount, name)
         try:
-            download(wrong, partial, check=check)
+            download(wrong, partial, patience=PATIENCE, check=check)
             _settle(partial)
             for part in wrong:
                 os.makedirs(os.path.dirname(f"{path}/{part.path}"), 0o755, exist_ok=True)  # noqa: PTH103, PTH120
                 os.replace(f"{partial}/{part.path}", f"{path}/{part.path}")  # noqa: PTH105
         finally:
             _remove(partial)
-    if all(part.path != MANIFEST for part in parts):  # the digest is silent about it: one of another package's
-        with suppress(FileNotFoundError):
-            os.unlink(f"{path}/{MANIFEST}")  # noqa: PTH108
     _settle(path)
 
 

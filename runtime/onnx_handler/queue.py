@@ -27,6 +27,7 @@ from typing import Any
 
 from .aws import PARALLEL, Clients
 from .errors import ModelUnusable
+from .events import WARMER
 from .job_settings import JobSettings, unless_misconfigured
 from .job_worker import Delivery, Worker
 from .jobs import STATEMENTS_PER_CALL
@@ -53,6 +54,13 @@ class Room:
         except ModelUnusable as cause:  # every job is handed back with it, and is there when the function is mended
             _log.error("the function's environment is wrong: %s", cause)
             repository = Repository([], str(cause))
+        self._repository = repository
+        self._cold = True
+        initialization_type = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+        if initialization_type != "on-demand":
+            from .initialisation import complete
+
+            complete(initialization_type, repository)
         # Two pools: a stage waits for what it has put into the other.
         self._stages = ThreadPoolExecutor(2, "stages")
         self._worker = Worker(settings, repository, clients or Clients(), ThreadPoolExecutor(PARALLEL, "payloads"))
@@ -60,11 +68,16 @@ class Room:
         self._slowest = 0.0
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
-        """Works on one batch.
+        """Works on one batch, or answers a warm event.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is neither.
         """
+        first, self._cold = self._cold, False
+        if isinstance(event, dict) and event.get("source") == WARMER:
+            from .warm import answer
+
+            return answer(event, context, self._repository, first=first)
         records = event.get("Records") if isinstance(event, dict) else None
         if not isinstance(records, list) or not all(isinstance(one, dict) and "messageId" in one for one in records):
             got = sorted(event)[:8] if isinstance(event, dict) else type(event).__name__

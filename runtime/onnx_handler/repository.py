@@ -63,13 +63,20 @@ class Served:
 class Repository:
     """The models of one function.
 
+    Attributes:
+        memory: bytes that all models together may take.
+
     Args:
         every: of each model; empty when the environment is wrong, for the reason `cause`.
+
+    Attributes:
+        cause: why no model is known, when none is.
     """
 
     def __init__(self, every: list[Settings], cause: str = "") -> None:
         self._lock = RLock()
         self._store: Store | None = None
+        self.cause = "" if every else cause
         if every:
             self._all = [Served(settings.model_name, settings.model_version, settings) for settings in every]
         else:
@@ -78,7 +85,7 @@ class Repository:
         self._found: dict[tuple[str, str | None], Served] = {}
         for served in sorted(self._all, key=_by_version):  # without a version: the newest
             self._found[served.name, served.version] = self._found[served.name, None] = served
-        self._memory = every[0].model_memory if every else 0
+        self.memory = every[0].model_memory if every else 0
         if self._several:
             for served in self._all:
                 served.size = _size_of(served)
@@ -147,10 +154,26 @@ class Repository:
                     return served.why_not
         return ""
 
+    def in_memory(self) -> list[Served]:
+        """The models that are in memory now."""
+        return [served for served in self._all if served.model is not None]
+
+    @property
+    def first_metrics(self) -> Metrics | None:
+        """Of the first model, for what concerns the whole environment; None when the environment is too wrong."""
+        first = self._all[0]
+        return first.metrics if first.settings is not None else None
+
+    def restored(self) -> None:
+        """This is another environment now, restored from a snapshot: a source that did not answer there may, here."""
+        for served in self._all:
+            if served.retry_at != float("inf"):
+                served.retry_at = monotonic()
+
     # -- loading ----------------------------------------------------------------------------------------------------
 
     def _load_first(self) -> None:
-        room = self._memory
+        room = self.memory
         for index, served in enumerate(self._all):
             if served.settings is not None and (index == 0 or served.size <= room):
                 self._load(served)
@@ -184,24 +207,21 @@ class Repository:
         served.metrics.loaded(model.load_time, fetch)
 
     def _obtain(self, settings: Settings) -> str:
-        from .model_store import Store, default_directory
+        from .model_store import Store, default_directory, patience
 
         if self._store is None:
-            self._store = Store(default_directory(), settings.cache_size)
+            self._store = Store(default_directory(), settings.cache_size, patience())
         while True:
             try:
                 return self._store.obtain(settings.model_objects)
             except DiskFull:  # the files of a model in memory stay on the disk
-                if not self._evict([served for served in self._in_memory() if _objects(served)]):
+                if not self._evict([served for served in self.in_memory() if _objects(served)]):
                     raise
 
     def _make_room(self, wanted: Served) -> None:
-        while sum(served.size for served in self._in_memory()) + wanted.size > self._memory:
-            if not self._evict(self._in_memory()):
+        while sum(served.size for served in self.in_memory()) + wanted.size > self.memory:
+            if not self._evict(self.in_memory()):
                 return
-
-    def _in_memory(self) -> list[Served]:
-        return [served for served in self._all if served.model is not None]
 
     def _evict(self, candidates: list[Served]) -> bool:
         if not candidates:

@@ -16,18 +16,21 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from random import uniform
-from time import gmtime, sleep, strftime
+from time import gmtime, monotonic, sleep, strftime
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from . import __version__
-from .errors import ModelUnusable, SourceUnavailable
+from .errors import AccessDenied, ModelUnusable, SourceUnavailable
 
 ATTEMPTS = 4
 FIRST_PAUSE = 0.1  # seconds; doubles, and each is varied so that many functions do not ask again at once
 CONNECT_TIMEOUT = 2.0  # seconds; all attempts together stay below the 10 s of an init phase, so that it can tell why
 TIMEOUT = 10.0  # seconds without a byte
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+# IAM: "changes ... might not be immediately visible everywhere": a role that was just given its policy is denied for up
+# to about a minute. Nothing in the answer tells this from a permission that is missing.
+LONGEST_DENIED_PAUSE = 2.0
 _EMPTY = sha256(b"").hexdigest()
 _FAILURES = (OSError, HTTPException)
 
@@ -123,15 +126,22 @@ def signed_headers(
 
 
 class Source:
-    """What a model's downloads have in common: region, credentials, trust."""
+    """What a model's downloads have in common: region, credentials, trust, and how long they put up with a denial.
 
-    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+    Args:
+        environment: read for all the rest.
+        patience: seconds from now in which S3's AccessDenied is asked again.
+    """
+
+    def __init__(self, environment: Mapping[str, str] = os.environ, patience: float = 0.0) -> None:
         """Reads the environment.
 
         Raises:
             ModelUnusable: there are no credentials, or the certificates to trust cannot be read.
         """
         self.environment = environment
+        self.patience = patience
+        self.patient_until = monotonic() + patience
         self.region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
         self.credentials = Credentials.from_environment(environment)
         self._trust: ssl.SSLContext | None = None
@@ -183,12 +193,13 @@ class Reader:
 
         Raises:
             ModelUnusable: S3 refuses, or the object is another.
+            AccessDenied: it refuses for want of a permission, and the source's patience is over.
             SourceUnavailable: it did not answer in several attempts.
         """
         where = address(bucket, key, self._source.region, self._source.environment)
         what = f"s3://{bucket}/{key}"
         at, end = span
-        attempt, pause = 1, FIRST_PAUSE
+        attempt, pause, denied_pause = 1, FIRST_PAUSE, FIRST_PAUSE
         while at < end:
             self._check()
             started_at = at
@@ -196,7 +207,7 @@ class Reader:
                 response = self._get(where, at, end)
                 if response.status in RETRIED:
                     raise HTTPException(_refusal(response))
-                _check_answer(what, response, size, at, end)
+                _check_answer(what, response, size, at, end, self._source.patience)
                 while at < end:
                     self._check()
                     count = response.readinto(buffer[: end - at])
@@ -218,6 +229,12 @@ class Reader:
                     ) from None
                 sleep(uniform(pause / 2, pause))
                 attempt, pause = attempt + 1, pause * 2
+            except AccessDenied:
+                self.close()
+                if monotonic() >= self._source.patient_until:
+                    raise
+                sleep(uniform(denied_pause / 2, denied_pause))
+                denied_pause = min(denied_pause * 2, LONGEST_DENIED_PAUSE)
             except BaseException:  # an answer half read is of no use to the next request
                 self.close()
                 raise
@@ -249,7 +266,7 @@ class Reader:
             self._connection = None
 
 
-def _check_answer(what: str, response: HTTPResponse, size: int, at: int, end: int) -> None:
+def _check_answer(what: str, response: HTTPResponse, size: int, at: int, end: int, patience: float) -> None:
     """Takes what was asked for and nothing else. A redirect is refused: it would be to whom nothing was signed for."""
     if response.status == 206:
         got = response.headers.get("Content-Range", "")
@@ -270,6 +287,9 @@ def _check_answer(what: str, response: HTTPResponse, size: int, at: int, end: in
     elif response.status == 403:
         refusal += "; the function's role needs s3:GetObject on it, and kms:Decrypt on its key; S3 also says this of "
         refusal += "objects that do not exist"
+        if refusal.startswith("HTTP 403 AccessDenied"):  # and no wrong signature, or token that has expired
+            after = f"; asked again for {patience:.0f} s, in which a new policy spreads" if patience else ""
+            raise AccessDenied(f"{what} cannot be read: {refusal}{after}")
     elif response.status == 416:
         refusal += f"; it is to have {size} bytes"
     raise ModelUnusable(f"{what} cannot be read: {refusal}")

@@ -42,9 +42,13 @@ class TensorSpec(NamedTuple):
             raise InvalidInput(f"input {self.name!r}: datatype {datatype}; the model takes {self.datatype}")
         if not self.shape:
             return  # a scalar or any rank: onnxruntime knows, and refuses what does not fit
-        if array.ndim != len(self.shape) or any(
-            want not in (-1, got) for want, got in zip(self.shape, array.shape, strict=True)
-        ):
+        shape = array.shape
+        fits = len(shape) == len(self.shape)
+        if fits:
+            for want, got in zip(self.shape, shape):  # noqa: B905 - their lengths are equal
+                if want != got and want != -1:
+                    fits = False
+        if not fits:
             raise InvalidInput(
                 f"input {self.name!r}: shape {list(array.shape)}; the model takes {list(self.shape)}"
                 + (" (-1 is any size)" if -1 in self.shape else "")

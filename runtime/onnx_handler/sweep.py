@@ -11,6 +11,7 @@ from typing import Any
 
 from . import jobs
 from .aws import PARALLEL, Clients
+from .job_metrics import JobMetrics
 from .job_settings import JobSettings, unless_misconfigured
 from .jobs import JobTable
 
@@ -27,6 +28,7 @@ class Room:
 
     def __init__(self, clients: Clients | None = None) -> None:
         settings = JobSettings.from_environment()
+        self._metrics = JobMetrics()
         self._table = JobTable(clients or Clients(), settings.table, ThreadPoolExecutor(PARALLEL, "jobs"))
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
@@ -59,13 +61,16 @@ class Room:
         records = self._table.get_many(waiting).values()  # the index may lag behind
         overdue = [jobs.expire(record, now) for record in records if record.is_overdue(now)]
         outcomes = self._table.change_all(overdue)
+        done = sum(outcome.done for outcome in outcomes)
+        self._metrics.count(jobs.EXPIRED, times=done)
         for outcome in outcomes:
             if outcome.error is not None:
+                self._metrics.write()
                 raise outcome.error
-        return sum(outcome.done for outcome in outcomes)
+        return done
 
-    @staticmethod
-    def _done(expired: int, more: bool) -> dict[str, Any]:
+    def _done(self, expired: int, more: bool) -> dict[str, Any]:
+        self._metrics.write()
         if expired or more:
             _log.info("%d jobs expired%s", expired, "; the next run goes on" if more else "")
         return {"expired": expired, "more": more}

@@ -7,7 +7,10 @@ Sources: Open Inference Protocol v2 "Tensor Data Types"; Triton "Binary Tensor D
 
 from __future__ import annotations
 
+from json.encoder import JSONEncoder
 from math import prod
+from struct import error as struct_error
+from struct import pack_into
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,13 +63,21 @@ _BY_NUMPY_TYPE = {raw.newbyteorder("="): name for name, raw in RAW_TYPES.items()
 # How far onnxruntime's vector instructions reach. Its sums differ in the last bit by where a tensor lies among them, so
 # without this the length of a request's id would change the answer.
 _ALIGNMENT = 16
+# How `struct` calls the floats that numpy would have to be told not to let overflow, by itemsize.
+_NARROW_FLOATS = {2: "e", 4: "f"}
+# As many digits as tell all values of a type apart, so that nothing is lost. Python itself has doubles only, writes the
+# 17 that those need, and takes four times as long for it.
+_DIGITS = {"FP16": "%.5g,", "FP32": "%.9g,"}
+_encode = JSONEncoder(separators=(",", ":")).encode
 
 
 def datatype_of(array: Array) -> str | None:
     """The datatype that a numpy array is sent as, or None where the protocol has none."""
-    if array.dtype.kind in "OSU":
-        return "BYTES"
-    return _BY_NUMPY_TYPE.get(array.dtype.newbyteorder("="))
+    dtype = array.dtype
+    datatype = _BY_NUMPY_TYPE.get(dtype)
+    if datatype is None:
+        return "BYTES" if dtype.kind in "OSU" else _BY_NUMPY_TYPE.get(dtype.newbyteorder("="))
+    return datatype
 
 
 def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Array:
@@ -90,11 +101,14 @@ def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Array:
 def _numbers(name: str, datatype: str, values: list[Any]) -> Array:
     dtype = np.dtype(np.float32) if datatype == "BF16" else RAW_TYPES[datatype]
     if dtype.kind == "f":
-        with np.errstate(over="raise"):
-            try:
-                return np.array(values, np.float64).astype(dtype, copy=False)
-            except (FloatingPointError, OverflowError):
-                raise InvalidInput(f"input {name!r}: data holds values too large for {datatype}") from None
+        try:
+            if dtype.itemsize not in _NARROW_FLOATS:
+                return np.array(values, dtype)
+            packed = bytearray(dtype.itemsize * len(values))
+            pack_into(f"<{len(values)}{_NARROW_FLOATS[dtype.itemsize]}", packed, 0, *values)
+        except (OverflowError, struct_error):  # the latter for an integer that is too large for any float
+            raise InvalidInput(f"input {name!r}: data holds values too large for {datatype}") from None
+        return np.frombuffer(packed, dtype)
     if dtype.kind == "b" or not values:
         return np.array(values, dtype)
     limits = np.iinfo(dtype.name)
@@ -157,17 +171,23 @@ def _shaped(name: str, array: Array, shape: list[int]) -> Array:
         raise InvalidInput(f"input {name!r}: shape {shape}: {error}") from None
 
 
-def to_json(array: Array, datatype: str) -> list[Any]:
-    """An array's values as a flat row-major list.
+def to_json(array: Array, datatype: str) -> str:
+    """An array's values as a JSON array, flat in row-major order. FP16 and FP32 have the digits that these need.
 
     Raises:
         InvalidInput: a BYTES element is not UTF-8 and can only be sent as binary data.
     """
+    values: list[Any] = array.ravel().tolist()
+    if datatype in _DIGITS and values:
+        text = (_DIGITS[datatype] * len(values)) % tuple(values)
+        if "n" not in text:  # neither nan nor inf, which the encoder has names for
+            # An integer -0, which readers take for 0. No exponent ends so: it has two digits.
+            text = text.replace("-0,", "-0.0,")
+            return f"[{text[:-1]}]"
     if datatype != "BYTES":
-        values: list[Any] = array.ravel().tolist()
-        return values
+        return _encode(values)
     try:
-        return [element if isinstance(element, str) else bytes(element).decode() for element in array.ravel().tolist()]
+        return _encode([element if isinstance(element, str) else bytes(element).decode() for element in values])
     except UnicodeDecodeError:
         raise InvalidInput("a BYTES output is not UTF-8, which JSON cannot carry: ask for it as binary data") from None
 

@@ -378,7 +378,6 @@ def test_permissions_of_the_worker(make: Make) -> None:
         "sqs:DeleteMessage": [queue],
         "sqs:GetQueueAttributes": [queue],
         "dynamodb:BatchGetItem": [table],
-        "dynamodb:GetItem": [table],
         "dynamodb:PartiQLUpdate": [table],
         "dynamodb:PutItem": [table],
         "dynamodb:UpdateItem": [table],
@@ -735,11 +734,14 @@ def test_metrics_of_jobs(make: Make) -> None:
 
 def test_metrics_of_several_functions_are_sums_that_an_alarm_can_watch(make: Make, stack: Stack) -> None:
     jobs = make()
-    for name, metric, number in (("F", jobs.metric_jobs_failed(), 2), ("E", jobs.metric_jobs_expired(), 3)):
+    for name, metric, number in (
+        ("jobsFailed", jobs.metric_jobs_failed(), 2),
+        ("jobsExpired", jobs.metric_jobs_expired(), 3),
+    ):
         cloudwatch.Alarm(stack, name, metric=metric, threshold=1, evaluation_periods=1)
         alarm = synth.resources_of(synth.template_of(stack), "AWS::CloudWatch::Alarm")[-1]["Properties"]
         (expression,) = [query["Expression"] for query in alarm["Metrics"] if "Expression" in query]
-        assert expression == " + ".join(f"FILL(m{index}, 0)" for index in range(number))
+        assert expression == " + ".join(f"FILL({name}{index}, 0)" for index in range(number))
 
 
 def test_existing_resources_are_used_and_none_made(make: Make, stack: Stack) -> None:

@@ -228,7 +228,9 @@ def test_provisioned_concurrency_that_is_scaled(stack: Stack, tmp_path: Path) ->
 def test_provisioned_concurrency_that_stays_is_warned_of(stack: Stack, tmp_path: Path) -> None:
     cold_start = ColdStart.provisioned(ProvisionedConcurrency(min_capacity=2))
     CanaryDeployment(stack, "Rollout", function=function(stack, package(tmp_path / "d"), cold_start=cold_start))
-    Annotations.from_stack(stack).has_warning("/Shop/Rollout", Match.string_like_regexp("TrafficShift.all_at_once"))
+    Annotations.from_stack(stack).has_warning(
+        "/Shop/Rollout", Match.string_like_regexp("cdk-onnx-inference:canary-provisioned")
+    )
 
 
 def test_the_same_samples_are_the_same_template(tmp_path: Path) -> None:

@@ -231,6 +231,7 @@ def scheduled(**options: Any) -> ProvisionedConcurrency:
         (ProvisionedConcurrency(max_capacity=5, target_utilization=0.05), "provisioned-target-range"),
         (ProvisionedConcurrency(max_capacity=5, target_utilization=70), "provisioned-target-range"),
         (ProvisionedConcurrency(max_capacity=5, target_utilization=float("nan")), "provisioned-target-range"),
+        (ProvisionedConcurrency(max_capacity=5, statistic="Maximum"), "provisioned-statistic"),  # type: ignore[arg-type]
         (ProvisionedConcurrency(target_utilization=0.7), "provisioned-target-range"),
         (scheduled(min_capacity=2, name=" "), "provisioned-schedule"),
     ],
@@ -286,6 +287,12 @@ def test_provisioned_fits_into_the_account(
         assert warnings(stack) == []
     else:
         assert codes(made) == ["provisioned-over-account"]
+
+
+def test_a_reservation_that_is_none_is_told_alone(make: Make, codes: Codes) -> None:
+    assert codes(lambda: make(ColdStart.provisioned(), reserved_concurrent_executions="5")) == [
+        "reserved-concurrency-range"
+    ]
 
 
 def test_warns_of_more_than_an_account_usually_has(make: Make, stack: Stack) -> None:
@@ -393,6 +400,8 @@ def test_the_default_hold_ends_before_the_timeout(make: Make, stack: Stack, time
         ({"hours": WarmHours(start=8, end=18, week_days="weekdays")}, "warmer-hours"),
         ({"hours": WarmHours(start=8, end=18, week_days="FRI-MON")}, "warmer-hours"),
         ({"hours": WarmHours(start=8, end=18, time_zone=BERLIN), "trigger": WarmerTrigger.RULE}, "warmer-time-zone"),
+        ({"hours": (8, 18)}, "warmer-hours"),
+        ({"trigger": "rule"}, "warmer-trigger"),
         ({"concurrency": 4}, "warmer-over-reserved"),
     ],
 )

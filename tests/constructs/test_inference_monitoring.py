@@ -12,6 +12,7 @@ from aws_cdk import aws_sns as sns
 
 from cdk_onnx_inference import (
     ApiType,
+    AsyncInference,
     ColdStart,
     InferenceApi,
     InferenceFunction,
@@ -180,6 +181,22 @@ def test_file_system(stack: Stack, tmp_path: Path) -> None:
     function = InferenceFunction(stack, "Digits", model=ModelSource.on_efs(path, file_system=models_on_efs))
     InferenceMonitoring(stack, "Monitoring", function=function, file_system=models_on_efs)
     assert '"AWS/EFS","DataReadIOBytes"' in body(stack)
+
+
+def test_jobs(stack: Stack, tmp_path: Path) -> None:
+    model = ModelSource.in_image(models.save(models.matmul(), tmp_path / "digits"))
+    function = InferenceFunction(stack, "Digits", model=model)
+    jobs = AsyncInference(stack, "Jobs", function=function, job_timeout=Duration.hours(1))
+    monitoring = InferenceMonitoring(stack, "Monitoring", function=function, jobs=jobs)
+    monitoring.add_alarms()
+    found = alarms(stack)
+    assert found["WARNING queue-age"]["Threshold"] == 1800
+    assert found["CRITICAL queue-age"]["Threshold"] == 3240
+    assert found["CRITICAL dead-letters"]["Threshold"] == 0
+    assert {"WARNING jobs-parked", "WARNING jobs-expired", "CRITICAL jobs-expired"} < found.keys()
+    assert {"Jobs by status", "Workers at once", "Age of the oldest, seconds"} <= {
+        widget["properties"].get("title") for widget in json.loads(body(stack))["widgets"]
+    }
 
 
 def test_the_service_stays_as_it_is(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from aws_cdk import App
 
 from cdk_onnx_inference import ApiAuth, ApiType, Removal
-from stacks.context import LargeModelOptions, large_model_options, realtime_options, wants_large_model
+from stacks.context import LargeModelOptions, large_model_options, realtime_options
 from stacks.large_model import LargeModel, Source
 from tests.constructs.conftest import Codes
 from tests.constructs.test_realtime import run_app
@@ -31,10 +31,10 @@ def test_outputs(tmp_path: Path, source: Source) -> None:
 
 def test_defaults() -> None:
     options = read()
-    assert (options.path, options.name, options.version) == (str(DEFAULT), None, "1")
-    assert (options.source, options.keep_versions, options.removal) == (Source.EFS, 3, Removal.retain())
-    assert (options.processing, options.memory_size, options.timeout.to_seconds()) == (None, 1769, 29)
-    assert (options.api_type, options.auth) == (ApiType.http_api(), ApiAuth.iam())
+    assert (options["path"], options["name"], options["version"]) == (str(DEFAULT), None, "1")
+    assert (options["source"], options["keep_versions"], options["removal"]) == (Source.EFS, 3, Removal.retain())
+    assert (options["processing"], options["memory_size"], options["timeout"].to_seconds()) == (None, 1769, 29)
+    assert (options["api_type"], options["auth"]) == (ApiType.http_api(), ApiAuth.iam())
 
 
 def test_every_option() -> None:
@@ -53,12 +53,12 @@ def test_every_option() -> None:
         auth="none",
         auth_reason="why",
     )
-    assert (options.path, options.name, options.version) == ("m", "n", "2")
-    assert (options.source, options.keep_versions) == (Source.S3_FILES, 5)
-    assert options.removal == Removal.destroy(reason="why")
-    assert options.processing is not None
-    assert (options.memory_size, options.timeout.to_seconds()) == (512, 10)
-    assert (options.api_type, options.auth) == (ApiType.rest_api(), ApiAuth.none(reason="why"))
+    assert (options["path"], options["name"], options["version"]) == ("m", "n", "2")
+    assert (options["source"], options["keep_versions"]) == (Source.S3_FILES, 5)
+    assert options["removal"] == Removal.destroy(reason="why")
+    assert options["processing"] is not None
+    assert (options["memory_size"], options["timeout"].to_seconds()) == (512, 10)
+    assert (options["api_type"], options["auth"]) == (ApiType.rest_api(), ApiAuth.none(reason="why"))
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,9 @@ def test_realtime_has_no_storage(codes: Codes, key: str) -> None:
 
 def test_removal_takes_a_reason(codes: Codes, tmp_path: Path) -> None:
     app = synth.new_app(tmp_path)
-    assert codes(lambda: LargeModel(app, "L", path=DEFAULT, removal=read(removal="destroy").removal)) == [
+    assert codes(lambda: LargeModel(app, "L", path=DEFAULT, removal=read(removal="destroy")["removal"])) == [
         "reason-missing"
     ]
-
-
-def test_the_context_asks_for_one_of_the_two_stacks() -> None:
-    assert not wants_large_model(App().node)
-    assert wants_large_model(App(context={"source": "s3"}).node)
 
 
 def test_app_makes_large_model_alone_when_it_is_asked_for(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aws_cdk import App, Duration, Stack, Token
+from aws_cdk import assertions as cdk_assertions
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_efs as efs
 from aws_cdk import aws_kms as kms
@@ -208,8 +209,7 @@ def test_the_model_is_published_before_the_version(stack: Stack, package: Path) 
     assert given["ServiceToken"] == {"Fn::GetAtt": [publisher, "Arn"]}
     assert (given["Keep"], given["ServiceTimeout"]) == ("3", "960")
     variables = functions(template)["onnx_handler.http.handler"]["Environment"]["Variables"]
-    assert given["Digest"] == variables["MODEL_DIGEST"]
-    assert variables["MODEL_PATH"] == f"{given['MountPath']}/{given['Digest'].removeprefix('sha256:')}"
+    assert variables["MODEL_PATH"] == f"{given['MountPath']}/{given['PackageDigest'].removeprefix('sha256:')}"
     assert given["MountPath"].startswith("/mnt/models/Shop-Digits-")
     parts = json.loads("".join(part if isinstance(part, str) else "B" for part in given["Parts"]["Fn::Join"][1]))
     assert [part["path"] for part in parts] == ["model.onnx", "model.onnx.data", "manifest.json"]
@@ -284,7 +284,7 @@ def test_a_new_model_changes_its_digest_its_publication_and_nothing_else(tmp_pat
             made["Environment"]["Variables"].pop(name)
     assert serving[0] == serving[1]
     properties = [resource(template)[1]["Properties"] for template in (before, after)]
-    assert {name for name in properties[0] if properties[0][name] != properties[1][name]} == {"Digest", "Parts"}
+    assert {name for name in properties[0] if properties[0][name] != properties[1][name]} == {"PackageDigest", "Parts"}
 
 
 def test_keep_versions_changes_the_publication_alone(tmp_path: Path, package: Path) -> None:
@@ -359,6 +359,33 @@ def test_a_vpc_of_the_user_s_own(stack: Stack, package: Path) -> None:
     assert synth.resources_of(template, "AWS::EC2::VPCEndpoint") == []
 
 
+def warns(stack: Stack) -> bool:
+    found = cdk_assertions.Annotations.from_stack(stack).find_warning("*", cdk_assertions.Match.any_value())
+    return any("cdk-onnx-inference:publisher-without-s3" in str(entry.entry.data) for entry in found)
+
+
+@pytest.mark.parametrize(
+    ("subnets", "endpoint", "warned"),
+    [(ISOLATED, False, True), (ISOLATED, True, False), (ec2.SubnetSelection(one_per_az=True), False, False)],
+)
+def test_warns_of_a_vpc_without_a_way_to_s3(
+    stack: Stack, package: Path, subnets: ec2.SubnetSelection, endpoint: bool, warned: bool
+) -> None:
+    """Without it the publisher could not even answer CloudFormation, which would wait."""
+    nat_gateways = 0 if subnets is ISOLATED else 1
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=nat_gateways, restrict_default_security_group=False)
+    file_system = ModelFileSystem(stack, "Models", vpc=vpc, vpc_subnets=subnets)
+    if endpoint:
+        vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
+    serve(stack, package, file_system)
+    assert warns(stack) is warned
+
+
+def test_the_network_that_is_made_reaches_s3(stack: Stack, package: Path) -> None:
+    serve(stack, package)
+    assert not warns(stack)
+
+
 def test_options(stack: Stack) -> None:
     ModelFileSystem(
         stack,
@@ -418,6 +445,13 @@ def test_fails_on_another_vpc(codes: Codes, stack: Stack, package: Path) -> None
 
     file_system = ModelFileSystem(stack, "Models", vpc=vpc(1))
     assert codes(lambda: serve(stack, package, file_system, vpc=vpc(2))) == ["vpc-of-file-system"]
+
+
+def test_fails_on_another_vpc_of_the_same_app(codes: Codes, stack: Stack, package: Path) -> None:
+    """Their ids are known only at deployment, and yet they are two."""
+    one, two = (ec2.Vpc(stack, f"Vpc{n}", nat_gateways=0, restrict_default_security_group=False) for n in range(2))
+    file_system = ModelFileSystem(stack, "Models", vpc=one, vpc_subnets=ISOLATED)
+    assert codes(lambda: serve(stack, package, file_system, vpc=two, vpc_subnets=ISOLATED)) == ["vpc-of-file-system"]
 
 
 def test_values_that_are_known_at_deployment_pass(stack: Stack, package: Path) -> None:

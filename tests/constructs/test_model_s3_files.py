@@ -130,7 +130,7 @@ def test_the_model_is_published_as_on_efs(template: synth.Template) -> None:
     name, made = resource(template)
     variables = functions(template)["onnx_handler.http.handler"]["Environment"]["Variables"]
     given = made["Properties"]
-    assert variables["MODEL_PATH"] == f"{given['MountPath']}/{given['Digest'].removeprefix('sha256:')}"
+    assert variables["MODEL_PATH"] == f"{given['MountPath']}/{given['PackageDigest'].removeprefix('sha256:')}"
     (version,) = synth.resources_of(template, "AWS::Lambda::Version")
     assert name in version["DependsOn"]
 

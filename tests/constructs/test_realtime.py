@@ -57,9 +57,9 @@ def test_app_fails_without_a_stack_trace(tmp_path: Path) -> None:
 
 def test_defaults() -> None:
     options = read()
-    assert options.model == ModelSource.in_image("examples/digits/model.onnx")
-    assert (options.processing, options.memory_size, options.timeout.to_seconds()) == (None, 1769, 29)
-    assert (options.api_type, options.auth) == (ApiType.http_api(), ApiAuth.iam())
+    assert options["model"] == ModelSource.in_image("examples/digits/model.onnx")
+    assert (options["processing"], options["memory_size"], options["timeout"].to_seconds()) == (None, 1769, 29)
+    assert (options["api_type"], options["auth"]) == (ApiType.http_api(), ApiAuth.iam())
 
 
 def test_every_option() -> None:
@@ -75,27 +75,27 @@ def test_every_option() -> None:
         auth="none",
         auth_reason="why",
     )
-    assert options.model == ModelSource.in_image("m.onnx", name="n", version="2")
-    assert options.processing is not None
-    assert (options.processing.file, options.processing.requirements) == ("p.py", "r.txt")
-    assert (options.memory_size, options.timeout.to_seconds()) == (512, 10)
-    assert (options.api_type, options.auth) == (ApiType.rest_api(), ApiAuth.none(reason="why"))
+    assert options["model"] == ModelSource.in_image("m.onnx", name="n", version="2")
+    assert options["processing"] is not None
+    assert (options["processing"].file, options["processing"].requirements) == ("p.py", "r.txt")
+    assert (options["memory_size"], options["timeout"].to_seconds()) == (512, 10)
+    assert (options["api_type"], options["auth"]) == (ApiType.rest_api(), ApiAuth.none(reason="why"))
 
 
 def test_auth() -> None:
-    assert read(auth="jwt", issuer="https://i", audience="a").auth == ApiAuth.jwt(issuer="https://i", audience=["a"])
-    assert read(auth="api-key").auth == ApiAuth.api_key()
-    assert read(auth="iam").auth == ApiAuth.iam()
+    assert read(auth="jwt", issuer="https://i", audience="a")["auth"] == ApiAuth.jwt(issuer="https://i", audience=["a"])
+    assert read(auth="api-key")["auth"] == ApiAuth.api_key()
+    assert read(auth="iam")["auth"] == ApiAuth.iam()
 
 
 def test_account_log_role() -> None:
-    assert read(api="rest", account_log_role="yes").api_type == ApiType.rest_api(account_log_role=True)
-    assert read(api="rest", account_log_role="no").api_type == ApiType.rest_api()
+    assert read(api="rest", account_log_role="yes")["api_type"] == ApiType.rest_api(account_log_role=True)
+    assert read(api="rest", account_log_role="no")["api_type"] == ApiType.rest_api()
 
 
 def test_numbers_of_a_cdk_json() -> None:
-    assert read(memory=512, version=2).memory_size == 512
-    assert read(version=2).model.version == "2"
+    assert read(memory=512, version=2)["memory_size"] == 512
+    assert read(version=2)["model"].version == "2"
 
 
 @pytest.mark.parametrize(

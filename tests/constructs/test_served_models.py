@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,21 @@ def _words(tmp_path: Path) -> Processing:
     return Processing(tmp_path / "words.py")
 
 
+def directory_of(package: Path) -> str:
+    """The name of a package's directory, wherever several lie side by side: as `sha256sum *` and a hash of it say."""
+    files = sorted(package.iterdir())
+    listing = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def test_two_manifests_of_the_same_weights_are_two_models(stack: Stack, package: Path, tmp_path: Path) -> None:
+    other = models.save_package(tmp_path / "other" / "digits", session={"intra_op_num_threads": 1})
+    made = variables(stack, [ModelSource.in_image(path, version=str(n)) for n, path in enumerate((package, other), 1)])
+    entries = json.loads(made["MODELS"])
+    for path, entry in zip((package, other), entries, strict=True):
+        assert (staged(stack) / entry["path"] / "manifest.json").read_bytes() == (path / "manifest.json").read_bytes()
+
+
 def test_several_models(stack: Stack, package: Path, tmp_path: Path) -> None:
     other = models.save_package(tmp_path / "letters", models.sum_and_difference())
     file_system = ModelFileSystem(stack, "Models")
@@ -167,7 +183,7 @@ def test_several_models(stack: Stack, package: Path, tmp_path: Path) -> None:
     )
     entries = json.loads(made["MODELS"])
     digest = json.loads((package / "manifest.json").read_text())["digest"]
-    hexadecimal = digest.removeprefix("sha256:")
+    hexadecimal = directory_of(package)
     assert entries[0] == {"name": "digits", "version": "1", "digest": digest, "path": f"model/{hexadecimal[:16]}"}
     assert (entries[1]["name"], entries[1]["version"]) == ("letters", "3")
     assert entries[2]["objects"]["parts"][0]["path"] == "model.onnx"
@@ -282,6 +298,19 @@ def test_fails_on_more_models_than_any_tmp_holds(codes: Codes, stack: Stack) -> 
     assert codes(lambda: variables(stack, sources)) == ["ephemeral-storage-too-small"]
 
 
+def test_each_manifest_of_the_same_weights_takes_its_tmp(stack: Stack) -> None:
+    bucket = s3.Bucket.from_bucket_name(stack, "Bucket", "our-models")
+    graph = ModelPart("model.onnx", 300_000_000, HEX)
+    made = variables(
+        stack,
+        [
+            ModelSource.from_bucket(bucket=bucket, prefix="m", parts=[graph, *manifest], version=str(version))
+            for version, manifest in enumerate(([], [ModelPart("manifest.json", 1, HEX)], []), 1)
+        ],
+    )
+    assert (storage(stack), made["MODEL_CACHE_SIZE"]) == (665, "601")
+
+
 def test_tmp_that_is_known_at_deployment_passes(stack: Stack) -> None:
     size = Size.mebibytes(Token.as_number({"Ref": "Number"}))
     made = variables(stack, in_bucket(stack, 9_000_000_000), ephemeral_storage_size=size)
@@ -297,6 +326,21 @@ def test_enough_memory_for_what_was_measured(stack: Stack, tmp_path: Path, megab
 def test_fails_on_too_little_memory_for_what_was_measured(codes: Codes, stack: Stack, tmp_path: Path) -> None:
     path = models.save_package(tmp_path / "digits", measurements={"after": {"anonymous_mb": 900.0}})
     assert codes(lambda: variables(stack, ModelSource.in_image(path), memory_size=953)) == ["memory-too-small"]
+
+
+@pytest.mark.parametrize(("memory_size", "problems"), [(351, ["memory-too-small"]), (352, None)])
+def test_memory_for_weights_in_the_graph(
+    codes: Codes, stack: Stack, tmp_path: Path, memory_size: int, problems: list[str] | None
+) -> None:
+    made = models.matmul()
+    made.graph.initializer[0].dims[:] = [64, 1024, 1024]
+    made.graph.initializer[0].raw_data = bytes(4 * 64 * 1024**2)
+    path = models.save(made, tmp_path / "digits")
+    source = ModelSource.in_image(path)
+    if problems is None:
+        variables(stack, source, memory_size=memory_size)
+    else:
+        assert codes(lambda: variables(stack, source, memory_size=memory_size)) == problems
 
 
 def test_memory_that_is_known_at_deployment_passes(stack: Stack, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from cdk_onnx_inference import ApiAuth, ApiType, ModelSource
+from stacks.async_jobs import AsyncJobs
 from stacks.large_model import LargeModel, Source
 from stacks.realtime import Realtime
 from tests.support import models, synth
@@ -24,13 +24,15 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=[*sorted(KINDS), *Source])
+@pytest.fixture(params=[*sorted(KINDS), *Source, "jobs"])
 def template(request: pytest.FixtureRequest, tmp_path: Path) -> synth.Template:
-    """Realtime with each kind of API, and LargeModel with each source."""
+    """Realtime with each kind of API, LargeModel with each source, and AsyncJobs."""
     path = models.save_package(tmp_path / "digits")
     app = synth.new_app(tmp_path / "cdk.out")
     if isinstance(request.param, Source):
         return synth.template_of(LargeModel(app, "LargeModel", path=path, source=request.param))
+    if request.param == "jobs":
+        return synth.template_of(AsyncJobs(app, "AsyncJobs", path=path))
     return synth.template_of(Realtime(app, "Realtime", model=ModelSource.in_image(path), **KINDS[request.param]))
 
 
@@ -64,12 +66,18 @@ def test_nothing_but_its_versions_refers_to_the_function(template: synth.Templat
     assert bypassing == {}
 
 
-def test_integrations_and_permissions_refer_to_the_alias(template: synth.Template) -> None:
-    (alias,) = (name for name, made in template["Resources"].items() if made["Type"] == "AWS::Lambda::Alias")
+def test_integrations_and_permissions_refer_to_an_alias(template: synth.Template) -> None:
+    aliases = {name for name, made in template["Resources"].items() if made["Type"] == "AWS::Lambda::Alias"}
     invoking = [
         made["Properties"]
-        for kind in ("AWS::Lambda::Permission", "AWS::ApiGatewayV2::Integration", "AWS::ApiGateway::Method")
+        for kind in (
+            "AWS::Lambda::Permission",
+            "AWS::Lambda::EventSourceMapping",
+            "AWS::Scheduler::Schedule",
+            "AWS::ApiGatewayV2::Integration",
+            "AWS::ApiGateway::Method",
+        )
         for made in synth.resources_of(template, kind)
     ]
     assert len(invoking) >= 2
-    assert [properties for properties in invoking if alias not in json.dumps(properties)] == []
+    assert [properties for properties in invoking if not aliases & set(references(properties))] == []

@@ -34,9 +34,13 @@ def test_parts_are_read_as_they_are_written(parts: Any, tmp_path: Path) -> None:
     assert {part.uri for part in read} == {f"s3://our-models/m/1/{part.path}" for part in found.parts}
     assert parts.digest_of(read, manifest=False) == found.digest
     parts.check_digest("Parts", read, found.digest)
+    assert parts.digest_of(read, manifest=True) == _model_manifest.digest_of(found.parts, manifest=True)
 
 
-def test_the_manifest_is_no_part_of_the_digest(parts: Any) -> None:
+def test_the_manifest_is_a_part_of_the_package_and_not_of_the_model(parts: Any) -> None:
     graph, manifest = (ModelPart(name, 1, "0" * 64) for name in ("model.onnx", parts.MANIFEST))
     assert _model_manifest.MANIFEST == parts.MANIFEST
-    assert _model_manifest.digest_of([graph, manifest]) == _model_manifest.digest_of([graph])
+    of_the_model = _model_manifest.digest_of([graph])
+    assert _model_manifest.digest_of([graph, manifest]) == of_the_model
+    assert _model_manifest.digest_of([graph], manifest=True) == of_the_model
+    assert _model_manifest.digest_of([graph, manifest], manifest=True) != of_the_model

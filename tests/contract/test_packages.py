@@ -42,7 +42,8 @@ def test_packages_do_not_import_each_other(package: str) -> None:
 
 
 def test_constructs_import_cdk_and_the_standard_library_only() -> None:
-    allowed = {"aws_cdk", "constructs", "__future__", *sys.stdlib_module_names}
+    # jsii comes with aws_cdk: an interface of CDK is implemented by its decorator.
+    allowed = {"aws_cdk", "constructs", "jsii", "__future__", *sys.stdlib_module_names}
     found = imports(PACKAGES["cdk_onnx_inference"] / "cdk_onnx_inference")
     others = sorted({entry for entry in found if entry[1] not in allowed})
     testing = "constructs/cdk_onnx_inference/testing/"
@@ -69,20 +70,40 @@ def test_the_source_root_is_no_package() -> None:
 def test_public_names() -> None:
     """A name leaves this list only with a major version."""
     assert cdk_onnx_inference.__all__ == [
+        "AlarmRule",
         "ApiAuth",
+        "ApiMetrics",
         "ApiType",
+        "AsyncInference",
+        "CanaryDeployment",
+        "ColdStart",
         "Cors",
+        "FileSystemMetrics",
+        "FunctionMetrics",
+        "Goldens",
         "InferenceApi",
         "InferenceFunction",
+        "InferenceMonitoring",
         "InvalidInferenceConfig",
+        "JobApi",
+        "JobNotices",
         "ModelFileSystem",
         "ModelPart",
         "ModelS3Files",
         "ModelSource",
         "Problem",
         "Processing",
+        "ProvisionedConcurrency",
+        "ProvisionedSchedule",
         "Removal",
+        "ServiceFunction",
+        "Severity",
         "Throttle",
+        "TrafficShift",
+        "UtilizationStatistic",
+        "WarmHours",
+        "Warmer",
+        "WarmerTrigger",
     ]
     assert all(hasattr(cdk_onnx_inference, name) for name in cdk_onnx_inference.__all__)
 
@@ -91,17 +112,30 @@ def test_public_modules() -> None:
     """What does not begin with an underscore is public."""
     modules = {path.stem for path in (ROOT / "constructs" / "cdk_onnx_inference").glob("*.py")}
     assert sorted(name for name in modules if not name.startswith("_")) == [
+        "alarms",
         "api_auth",
         "api_type",
+        "async_inference",
+        "canary_deployment",
+        "cold_start",
         "cors",
         "errors",
+        "goldens",
         "inference_api",
         "inference_function",
+        "inference_metrics",
+        "inference_monitoring",
+        "job_api",
+        "job_notices",
         "model_file_system",
         "model_part",
         "model_s3_files",
         "model_source",
         "processing",
+        "provisioned_concurrency",
         "removal",
+        "service_function",
         "throttle",
+        "traffic_shift",
+        "warmer",
     ]

@@ -28,7 +28,12 @@ app.synth()
 """
 
 
-STACKS = {"Realtime": {}, **{f"LargeModel-{source}": {"source": source} for source in ("efs", "s3", "s3-files")}}
+STACKS = {
+    "Realtime": {},
+    **{f"LargeModel-{source}": {"source": source} for source in ("efs", "s3", "s3-files")},
+    "AsyncJobs": {"stack": "async-jobs"},
+    "AsyncJobs-notices-efs": {"stack": "async-jobs", "notices": "event-bus", "source": "efs", "api": "rest"},
+}
 """Stack, and what tells it from others of its kind -> the context that makes it."""
 
 

@@ -86,10 +86,10 @@ def test_costs_are_what_the_prices_give() -> None:
     online = [1e6 * 0.05 * GIGABYTES * compute, request, http, 0.75]
     jobs = [
         1e6 * 0.5 * GIGABYTES * compute,
-        3 * http,
-        3e6 * 0.02 * compute + 3 * request,
+        2 * http,
+        2e6 * 0.03 * compute + 2 * request,
         1.2 * message,
-        5 * write + 2 * read,
+        5 * write + read,
     ]
     for amount in (
         environment,

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from onnx_handler.download import CONNECTIONS
 from onnx_handler.model_store import VERIFIED
 from onnx_handler.parts import Part, digest_of
 from tests.support.s3 import S3, document, serving
@@ -51,7 +53,7 @@ def model(server: S3, seed: int) -> tuple[Part, ...]:
     return server.put({"model.onnx": b"graph %d" % seed, "model.onnx.data": weights}, prefix=f"{seed}/")
 
 
-def run(program: str, server: S3, *arguments: str, kill_after: float | None = None) -> int:
+def started(program: str, server: S3, *arguments: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         env={**os.environ, **server.environment, "PYTHONPATH": str(ROOT / "runtime")},
@@ -59,10 +61,15 @@ def run(program: str, server: S3, *arguments: str, kill_after: float | None = No
     )
     assert process.stdout is not None
     process.stdout.readline()
+    process.stdout.close()
+    return process
+
+
+def run(program: str, server: S3, *arguments: str, kill_after: float | None = None) -> int:
+    process = started(program, server, *arguments)
     if kill_after is not None:
         time.sleep(kill_after)
         process.send_signal(signal.SIGKILL)
-    process.stdout.close()
     return process.wait(30)
 
 
@@ -108,14 +115,37 @@ def test_a_killed_download_is_resumed(server: S3, tmp_path: Path) -> None:
     assert len(server.asked) <= 77 - (len(journal) - 1)
 
 
+def test_who_waits_takes_over_from_who_is_killed(server: S3, tmp_path: Path) -> None:
+    """Two cold starts at once: what the first has downloaded by its end is not downloaded again."""
+    parts = model(server, 3)
+    text = json.dumps(document(parts))
+    server.forget()
+    dead = threading.Event()
+    server.fault = lambda handler, ask: len(server.asked) > 20 and not dead.wait(30)
+    first = started(DOWNLOAD, server, str(tmp_path), text)
+    while len(server.asked) <= 20:
+        time.sleep(0.001)
+    second = started(DOWNLOAD, server, str(tmp_path), text)
+    time.sleep(0.1)  # it waits by now
+    first.send_signal(signal.SIGKILL)
+    dead.set()
+    assert [process.wait(30) for process in (first, second)] == [-signal.SIGKILL, 0]
+    server.fault = None
+    (entry,) = tmp_path.glob("[0-9a-f]*")
+    assert whole(entry, server, parts)
+    # Of the first's requests those count twice that were under way.
+    assert len(server.asked) <= 77 + CONNECTIONS
+
+
 def test_a_publication_killed_at_many_points(server: S3, tmp_path: Path) -> None:
     mount = tmp_path / "mnt"
     published: list[Path] = []
     killed = 0
     for point in range(20):
         parts = model(server, 100 + point % 4)
-        digest = digest_of(parts, manifest=False)
-        properties = {"Digest": digest, "Parts": json.dumps(document(parts)), "MountPath": str(mount), "Keep": "2"}
+        digest = digest_of(parts, manifest=True)
+        text = json.dumps(document(parts))
+        properties = {"PackageDigest": digest, "Parts": text, "MountPath": str(mount), "Keep": "2"}
         code = run(PUBLISH, server, "", json.dumps(properties), kill_after=0.015 * (point % 10))
         killed += code == -signal.SIGKILL
         for entry in mount.glob("[0-9a-f]*"):

@@ -1,4 +1,8 @@
-"""What a cold start imports: a budget on modules, because every import is paid for at each cold start."""
+"""What a cold start imports: a budget on modules, because every import is paid for at each cold start.
+
+What awslambdaric, numpy and onnxruntime import is not this project's; what comes on top is, module by module. A module
+that is new here either goes into the budget below, with a reason, or is imported where it is needed.
+"""
 
 from __future__ import annotations
 
@@ -6,42 +10,158 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-RUNTIME = Path(__file__).parents[2] / "runtime"
+import pytest
 
-# Only what awslambdaric and onnxruntime (with numpy) have not imported already.
+from tests.support import events, models
+from tests.support.synth import ROOT
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or find_spec("awslambdaric") is None, reason="awslambdaric is there for Linux only"
+)
+
+# A model in the image, up to the answer to a small JSON request.
+HTTP_ROOM = {
+    "gc",  # in the interpreter itself
+    "onnx_handler",
+    "onnx_handler.content_encoding",
+    "onnx_handler.datatypes",
+    "onnx_handler.errors",
+    "onnx_handler.events",
+    "onnx_handler.http",
+    "onnx_handler.inference_request",
+    "onnx_handler.inference_response",
+    "onnx_handler.manifest",
+    "onnx_handler.metrics",
+    "onnx_handler.model",
+    "onnx_handler.open_inference",
+    "onnx_handler.prefetch",
+    "onnx_handler.processing",
+    "onnx_handler.repository",
+    "onnx_handler.request_form",
+    "onnx_handler.routing",
+    "onnx_handler.session",
+    "onnx_handler.settings",
+    "onnx_handler.signature",
+    "onnx_handler.tensors",
+}
+BINARY = {"binascii"}  # base64
+COMPRESSED = {"binascii", "zlib"}
+WARM_EVENT = {"onnx_handler.warm", "onnx_handler.golden_run"}
+AHEAD = {
+    "onnx_handler.golden_run",
+    "onnx_handler.initialisation",
+    "zlib",
+    "binascii",
+    "urllib",
+    "urllib.parse",
+    "ipaddress",
+}
+SNAP_START = {*AHEAD, "onnx_handler.snapshot", "snapshot_restore_py"}
+
+# Notes who was the first to import each module: the innermost file that is no part of the import machinery.
 PROGRAM = """
 import json, sys
-import awslambdaric.bootstrap, onnxruntime
+{before}
 before = set(sys.modules)
-import onnx_handler.http
-print(json.dumps(sorted(set(sys.modules) - before)))
+importers = {{}}
+
+class Noted:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        frame = sys._getframe(1)
+        while frame is not None and "importlib" in frame.f_code.co_filename:
+            frame = frame.f_back
+        importers.setdefault(name, f"{{frame.f_code.co_filename}}:{{frame.f_lineno}}" if frame else "?")
+
+sys.meta_path.insert(0, Noted)
+import onnx_handler.{module}
+for event in {events!r}:
+    onnx_handler.http.handler(event, None)
+print(json.dumps({{name: importers.get(name, "?") for name in set(sys.modules) - before}}))
 """
+BASE = "import awslambdaric.bootstrap, onnxruntime"
 
 
-def imported_by_the_synchronous_room() -> set[str]:
-    environment = {**os.environ, "PYTHONPATH": str(RUNTIME), "MODEL_PATH": "none", "ORT_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env=environment)
-    return set(json.loads(done.stdout.splitlines()[-1]))
+def imported(
+    tmp_path: Path, *requests: events.Event, module: str = "http", base: str = BASE, **variables: str
+) -> dict[str, str]:
+    """The modules that come on top of `base`, each with the file and line that imported it first."""
+    models.save(models.matmul(), tmp_path / "model")
+    environment = {
+        "MODEL_PATH": "model",
+        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "ORT_DISABLE_TELEMETRY": "1",
+        "PATH": os.defpath,
+        "PYTHONPATH": str(ROOT / "runtime"),
+        **variables,
+    }
+    program = PROGRAM.format(before=base, module=module, events=list(requests))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-PREFETCH = """
-import json, sys
-import awslambdaric.bootstrap
-before = set(sys.modules)
-import onnx_handler.prefetch
-print(json.dumps(sorted(set(sys.modules) - before)))
-"""
+def hold(found: dict[str, str], budget: set[str]) -> None:
+    over = {name: found[name] for name in sorted(found.keys() - budget)}
+    told = "\n".join(f"  {name}, imported by {who}" for name, who in over.items())
+    assert not over, (
+        f"{len(over)} modules past the budget:\n{told}\nImport them where they are needed, or raise the budget."
+    )
 
 
-def test_what_goes_first_needs_nothing() -> None:
+def infer(headers: dict[str, str] | None = None, source: events.Builder = events.http_api) -> events.Event:
+    body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]})
+    return source("POST", "/v2/models/model/infer", headers or {}, body.encode())
+
+
+def test_a_cold_start_up_to_its_first_answer_is_within_budget(tmp_path: Path) -> None:
+    found = imported(tmp_path, infer())
+    hold(found, HTTP_ROOM)
+    unused = HTTP_ROOM - found.keys()
+    assert not unused, f"no longer imported; lower the budget: {sorted(unused)}"
+
+
+def test_a_further_request_imports_nothing(tmp_path: Path) -> None:
+    hold(imported(tmp_path, *[infer()] * 2, infer(source=events.rest_api)), HTTP_ROOM)
+
+
+def test_base64_needs_one_library(tmp_path: Path) -> None:
+    encoded = {**infer(), "body": "e30=", "isBase64Encoded": True}
+    found = imported(tmp_path, encoded)
+    hold(found, HTTP_ROOM | BINARY)
+
+
+def test_compression_needs_one_more(tmp_path: Path) -> None:
+    hold(imported(tmp_path, infer({"content-encoding": "gzip"})), HTTP_ROOM | COMPRESSED)
+
+
+def test_a_warm_event_brings_what_it_is_for(tmp_path: Path) -> None:
+    found = imported(tmp_path, {"source": "cdk-onnx-inference.warmer"}, infer())
+    hold(found, HTTP_ROOM | WARM_EVENT)
+    assert found.keys() >= WARM_EVENT
+
+
+@pytest.mark.parametrize(("kind", "budget"), [("provisioned-concurrency", AHEAD), ("snap-start", SNAP_START)])
+def test_initialised_ahead_no_request_imports_anything(tmp_path: Path, kind: str, budget: set[str]) -> None:
+    requests = [infer(), infer({"content-encoding": "gzip"}), infer({"accept-encoding": "gzip"})]
+    before = imported(tmp_path, AWS_LAMBDA_INITIALIZATION_TYPE=kind)
+    hold(before, HTTP_ROOM | budget)
+    after = imported(tmp_path, *requests, AWS_LAMBDA_INITIALIZATION_TYPE=kind)
+    assert after.keys() == before.keys()
+
+
+def test_what_goes_first_needs_nothing(tmp_path: Path) -> None:
     """A model that is read, or downloaded, while the rest is imported must not wait for imports of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(RUNTIME)}
-    done = subprocess.run([sys.executable, "-c", PREFETCH], capture_output=True, text=True, check=True, env=environment)
-    assert json.loads(done.stdout) == ["onnx_handler", "onnx_handler.prefetch"]
+    found = imported(tmp_path, module="prefetch", base="import awslambdaric.bootstrap")
+    assert found.keys() == {"onnx_handler", "onnx_handler.prefetch"}
 
 
-def test_only_our_own_modules_come_on_top() -> None:
-    foreign = {name for name in imported_by_the_synchronous_room() if name.split(".")[0] != "onnx_handler"}
-    assert foreign <= {"binascii", "zlib"}
+def test_the_budget_tells_who_went_past_it(tmp_path: Path) -> None:
+    processing = "import colorsys\n\ndef preprocess(request):\n    return request.inputs\n"
+    (tmp_path / "processing.py").write_text(processing)
+    found = imported(tmp_path, PROCESSING_PATH="processing.py")
+    with pytest.raises(AssertionError, match=r"modules past the budget:\n +colorsys, imported by .*processing.py:1\n"):
+        hold(found, HTTP_ROOM)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onnx_handler import download, s3
-from onnx_handler.errors import DiskFull, ModelUnusable, SourceUnavailable, WrongContent
-from onnx_handler.model_store import VERIFIED, Store
+from onnx_handler.errors import AccessDenied, DiskFull, ModelUnusable, SourceUnavailable, WrongContent
+from onnx_handler.model_store import VERIFIED, Store, patience
 from onnx_handler.parts import JOURNAL, Part, size_of
 from tests.support.s3 import S3, refuse, serving
 from tests.support.synth import ROOT
@@ -222,6 +223,34 @@ def test_a_journal_is_believed_as_far_as_it_goes(server: S3, cache: str, journal
     (partial,) = Path(cache).glob(".*.partial")
     (partial / JOURNAL).write_text(journal)
     assert content(server, parts, Store(cache).obtain(parts))
+
+
+def test_a_start_is_patient_and_what_comes_later_is_not(
+    server: S3, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(s3, "LONGEST_DENIED_PAUSE", 0.02)
+    parts = model(server)
+    server.fault = lambda handler, ask: refuse(handler, 403, "AccessDenied", "") or True
+    store = Store(cache, patience=0.5)
+    started = time.monotonic()
+    with pytest.raises(AccessDenied):
+        store.obtain(parts)
+    assert 0.5 <= time.monotonic() - started < 2.5
+    server.forget()
+    with pytest.raises(AccessDenied):
+        store.obtain(parts)
+    assert 1 <= len(server.asked) <= download.CONNECTIONS
+    server.fault = None
+    assert content(server, parts, store.obtain(parts))
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds"), [(None, 5), ("on-demand", 5), ("provisioned-concurrency", 60), ("snap-start", 60)]
+)
+def test_patience_fits_the_start(kind: str | None, seconds: float) -> None:
+    """Lambda ends an init phase after 10 s on demand; otherwise after 130 s, or the function's timeout if longer."""
+    assert patience({} if kind is None else {"AWS_LAMBDA_INITIALIZATION_TYPE": kind}) == seconds
 
 
 def test_leftovers_are_swept(server: S3, cache: str) -> None:

@@ -84,3 +84,11 @@ def test_a_file_that_cannot_be_used_is_said(serve: Serve, source: str, says: str
 def test_a_missing_file_is_said(serve: Serve) -> None:
     served = serve(models.identity(), PROCESSING_PATH="elsewhere.py")
     assert "elsewhere.py" in served.get("/v2/health/ready")[1]["error"]
+
+
+def test_an_outputs_name_that_is_no_string_is_the_files_mistake(serve: Serve) -> None:
+    served = serve(models.matmul(), "def postprocess(outputs):\n    return {3: outputs['y']}\n")
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
+    status, answer = served.infer({"inputs": [tensor]})
+    assert status == 500
+    assert "postprocess returned 3 for an output's name" in answer["error"]

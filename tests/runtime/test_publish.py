@@ -94,7 +94,7 @@ def model(server: S3, seed: int, manifest: bytes | None = b"{}") -> tuple[Part, 
 
 def properties(parts: tuple[Part, ...], mount: Path, keep: int = 2) -> dict[str, str]:
     return {
-        "Digest": digest_of(parts, manifest=False),
+        "PackageDigest": digest_of(parts, manifest=True),
         "Parts": json.dumps(document(parts)["parts"], separators=(",", ":")),
         "MountPath": str(mount),
         "Keep": str(keep),
@@ -111,7 +111,7 @@ def published(mount: Path) -> list[str]:
 
 
 def name(parts: tuple[Part, ...]) -> str:
-    return digest_of(parts, manifest=False).removeprefix("sha256:")
+    return digest_of(parts, manifest=True).removeprefix("sha256:")
 
 
 def test_the_life_of_a_resource(server: S3, cloudformation: CloudFormation, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_the_life_of_a_resource(server: S3, cloudformation: CloudFormation, tmp_
         "RequestId": "request",
         "LogicalResourceId": "Model",
         "PhysicalResourceId": f"model-{name(first)}",
-        "Data": {"Path": f"{mount}/{name(first)}", "Digest": f"sha256:{name(first)}"},
+        "Data": {"Path": f"{mount}/{name(first)}"},
     }
     assert holds(server, first, mount / name(first))
     assert ask("Update", second, PhysicalResourceId=answer["PhysicalResourceId"])["Status"] == "SUCCESS"
@@ -150,6 +150,135 @@ def test_the_life_of_a_resource(server: S3, cloudformation: CloudFormation, tmp_
     for _ in range(2):
         assert ask("Create", third)["Status"] == "SUCCESS"
     assert published(mount) == sorted([name(first), name(third)])
+
+
+class Deployments:
+    """What CloudFormation does with the resource: it names what is there, and cleans up what was replaced."""
+
+    def __init__(self, cloudformation: CloudFormation, mount: Path) -> None:
+        self._cloudformation, self._mount = cloudformation, mount
+        self._current: tuple[tuple[Part, ...], str] | None = None
+
+    def ask(self, kind: str, parts: tuple[Part, ...], **members: Any) -> dict[str, Any]:
+        event = self._cloudformation.event(kind, properties(parts, self._mount), **members)
+        publish.handler(event, Context())
+        return self._cloudformation.answers.pop()
+
+    def deploy(self, parts: tuple[Part, ...], *, fails_later: bool = False) -> str:
+        """The status of the resource. If it or something after it fails, the stack is rolled back."""
+        if self._current is None:
+            answer = self.ask("Create", parts)
+            assert answer["Status"] == "SUCCESS"
+            self._current = (parts, answer["PhysicalResourceId"])
+            return "SUCCESS"
+        former, physical_id = self._current
+        old, new = properties(former, self._mount), properties(parts, self._mount)
+        answer = self.ask("Update", parts, PhysicalResourceId=physical_id, OldResourceProperties=old)
+        replaced = physical_id if answer["Status"] == "SUCCESS" and not fails_later else answer["PhysicalResourceId"]
+        if replaced == physical_id:
+            self._current = (parts, answer["PhysicalResourceId"])
+        else:
+            back = self.ask("Update", former, PhysicalResourceId=replaced, OldResourceProperties=new)
+            assert (back["Status"], back["PhysicalResourceId"]) == ("SUCCESS", physical_id)
+        cleanup = former if replaced == physical_id else parts
+        assert self.ask("Delete", cleanup, PhysicalResourceId=replaced)["Status"] == "SUCCESS"
+        return str(answer["Status"])
+
+
+@pytest.fixture
+def deployments(server: S3, cloudformation: CloudFormation, tmp_path: Path) -> Deployments:
+    return Deployments(cloudformation, tmp_path / "mnt")
+
+
+def test_an_update_that_something_else_fails_leaves_what_is_served(
+    server: S3, deployments: Deployments, tmp_path: Path
+) -> None:
+    first, second = model(server, 1), model(server, 2)
+    deployments.deploy(first)
+    for _ in range(3):
+        assert deployments.deploy(second, fails_later=True) == "SUCCESS"
+        assert holds(server, first, tmp_path / "mnt" / name(first))
+    # What was rolled back to counts as the newer one: the next model does not push it out while it is being served.
+    third = model(server, 3)
+    assert deployments.deploy(third) == "SUCCESS"
+    assert published(tmp_path / "mnt") == sorted([name(first), name(third)])
+
+
+def test_an_update_to_a_damaged_object_leaves_what_is_served(
+    server: S3, deployments: Deployments, tmp_path: Path
+) -> None:
+    first, second = model(server, 1), model(server, 2)
+    deployments.deploy(first)
+    server.objects["2/model.onnx"] = b"graph 9"
+    assert deployments.deploy(second) == "FAILED"
+    assert published(tmp_path / "mnt") == [name(first)]
+    assert holds(server, first, tmp_path / "mnt" / name(first))
+    server.objects["2/model.onnx"] = b"graph 2"
+    assert deployments.deploy(second) == "SUCCESS"
+    assert deployments.deploy(first) == "SUCCESS"
+    assert holds(server, first, tmp_path / "mnt" / name(first))
+
+
+def test_a_rollback_needs_no_object_of_the_model_that_is_there(server: S3, deployments: Deployments) -> None:
+    """Its policy may have been changed to the new model's objects already."""
+    first, second = model(server, 1), model(server, 2)
+    deployments.deploy(first)
+    server.fault = lambda handler, ask: ask.key.startswith("1/") and (refuse(handler, 403, "AccessDenied", "") or True)
+    assert deployments.deploy(second, fails_later=True) == "SUCCESS"
+
+
+def test_an_event_that_comes_twice_at_once(server: S3, cloudformation: CloudFormation, tmp_path: Path) -> None:
+    """Lambda delivers CloudFormation's event at least once."""
+    parts = model(server, 1)
+    server.pause = 0.01
+    twice = [
+        threading.Thread(
+            target=publish.handler, args=(cloudformation.event("Create", properties(parts, tmp_path)), Context())
+        )
+        for _ in range(2)
+    ]
+    for thread in twice:
+        thread.start()
+    for thread in twice:
+        thread.join()
+    assert [answer["Status"] for answer in cloudformation.answers] == ["SUCCESS"] * 2
+    assert published(tmp_path) == [name(parts)]
+    assert holds(server, parts, tmp_path / name(parts))
+
+
+@pytest.mark.parametrize("left", [{}, {"PackageDigest": "", "Parts": "{"}])
+def test_a_creation_that_failed_can_be_cleaned_up(
+    cloudformation: CloudFormation, tmp_path: Path, left: dict[str, str]
+) -> None:
+    publish.handler(cloudformation.event("Create", left), Context())
+    publish.handler(
+        cloudformation.event("Delete", left, PhysicalResourceId=cloudformation.answers[0]["PhysicalResourceId"]),
+        Context(),
+    )
+    assert [answer["Status"] for answer in cloudformation.answers] == ["FAILED", "SUCCESS"]
+
+
+def test_the_publisher_waits_for_its_new_policy(
+    server: S3, cloudformation: CloudFormation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert publish.PATIENCE >= 60
+    monkeypatch.setattr(s3, "LONGEST_DENIED_PAUSE", 0.05)
+    parts = model(server, 1)
+    spread = time.monotonic() + 0.5
+    denied: list[str] = []
+
+    def deny(handler: Any, ask: Any) -> bool:
+        if time.monotonic() >= spread:
+            return False
+        denied.append(ask.key)
+        refuse(handler, 403, "AccessDenied", "Access Denied")
+        return True
+
+    server.fault = deny
+    publish.handler(cloudformation.event("Create", properties(parts, tmp_path)), Context())
+    assert cloudformation.answers[0]["Status"] == "SUCCESS"
+    assert len(denied) > 3
+    assert holds(server, parts, tmp_path / name(parts))
 
 
 def test_everybody_may_read_what_is_published(server: S3, tmp_path: Path) -> None:
@@ -192,17 +321,24 @@ def test_a_damaged_model_is_mended_under_those_who_serve_it(server: S3, tmp_path
     assert holds(server, parts, path)
 
 
-def test_another_manifest_of_the_same_weights(server: S3, tmp_path: Path) -> None:
-    path = Path(publish.publish(properties(model(server, 1, b"{}"), tmp_path))["Path"])
-    other = model(server, 1, b'{"session": {}}')
-    assert publish.publish(properties(other, tmp_path))["Path"] == str(path)
-    assert holds(server, other, path)
-    bare = model(server, 1, None)
-    publish.publish(properties(bare, tmp_path))
-    assert holds(server, bare, path)
+def test_another_manifest_of_the_same_weights_is_another_model(server: S3, tmp_path: Path) -> None:
+    """Older versions of the function keep the session options that they were published with."""
+    packages = []
+    for number, manifest in enumerate((b"{}", b'{"session": {}}', None)):
+        files = {"model.onnx": b"graph", "weights/model.data": b"1" * 5000}
+        if manifest is not None:
+            files["manifest.json"] = manifest
+        packages.append(server.put(files, prefix=f"{number}/"))
+    paths = [Path(publish.publish(properties(parts, tmp_path, 3))["Path"]) for parts in packages]
+    assert len(set(paths)) == 3
+    assert all(holds(server, parts, path) for parts, path in zip(packages, paths, strict=True))
+    assert paths[2].name == digest_of(packages[0], manifest=False).removeprefix("sha256:")
 
 
-def test_a_failure_is_answered_and_leaves_nothing(server: S3, cloudformation: CloudFormation, tmp_path: Path) -> None:
+def test_a_failure_is_answered_and_leaves_nothing(
+    server: S3, cloudformation: CloudFormation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "PATIENCE", 0.2)
     parts = model(server, 1)
     server.fault = lambda handler, ask: refuse(handler, 403, "AccessDenied", "Access Denied") or True
     publish.handler(cloudformation.event("Create", properties(parts, tmp_path)), Context())
@@ -222,8 +358,8 @@ def test_a_failure_is_answered_and_leaves_nothing(server: S3, cloudformation: Cl
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"Digest": "sha256:0"},
-        {"Digest": ""},
+        {"PackageDigest": "sha256:0"},
+        {"PackageDigest": ""},
         {"Parts": "{"},
         {"Parts": "[]"},
         {"Keep": "0"},

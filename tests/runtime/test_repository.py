@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import pytest
 
-from onnx_handler import repository, s3
+from onnx_handler import model_store, repository, s3
 from onnx_handler.http import Room
 from onnx_handler.parts import digest_of
 from tests.runtime.conftest import Served
@@ -241,10 +242,42 @@ def test_a_cause_that_may_pass_is_tried_again(server: S3, tmp_path: Path, monkey
     assert served.infer(MATMUL)[0] == 200
 
 
+def test_a_policy_that_spreads_during_the_start_is_waited_for(
+    server: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = models.save(models.matmul(), tmp_path / "package")
+    monkeypatch.setenv("MODEL_OBJECTS", json.dumps(objects(server, package, "")))
+    spread = monotonic() + 0.3
+    server.fault = lambda handler, ask: monotonic() < spread and (refuse(handler, 403, "AccessDenied", "") or True)
+    assert Served(Room(), events.function_url).infer(MATMUL)[0] == 200
+
+
+def test_a_policy_that_comes_later_is_found_at_a_request(
+    server: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = models.save(models.matmul(), tmp_path / "package")
+    monkeypatch.setenv("MODEL_OBJECTS", json.dumps(objects(server, package, "")))
+    monkeypatch.setattr(model_store, "patience", lambda: 0.0)
+    server.fault = lambda handler, ask: refuse(handler, 403, "AccessDenied", "") or True
+    served = Served(Room(), events.function_url)
+    server.forget()
+    for _ in range(3):
+        status, body = served.infer(MATMUL)
+        assert (status, "s3:GetObject" in body["error"]) == (503, True)
+    assert server.asked == []  # not at every request
+    served.room._server._repository._all[0].retry_at = 0.0
+    started = monotonic()
+    assert served.infer(MATMUL)[0] == 503
+    assert monotonic() - started < 1  # a request waits for nothing
+    server.fault = None
+    served.room._server._repository._all[0].retry_at = 0.0
+    assert served.infer(MATMUL)[0] == 200
+
+
 def test_a_refusal_is_not(server: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = models.save(models.matmul(), tmp_path / "package")
     monkeypatch.setenv("MODEL_OBJECTS", json.dumps(objects(server, package, "")))
-    server.fault = lambda handler, ask: refuse(handler, 403, "AccessDenied", "") or True
+    server.fault = lambda handler, ask: refuse(handler, 403, "SignatureDoesNotMatch", "") or True
     served = Served(Room(), events.function_url)
     server.forget()
     assert served.infer(MATMUL)[0] == 503

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
+from time import monotonic
 from typing import Any
 from unittest import mock
 
@@ -18,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnx_handler import s3
-from onnx_handler.errors import ModelUnusable, SourceUnavailable
+from onnx_handler.errors import AccessDenied, ModelUnusable, SourceUnavailable
 from tests.support.s3 import S3, Ask, answer, refuse, serving
 
 CONTENT = bytes(range(256)) * 40
@@ -36,14 +37,20 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "FIRST_PAUSE", 0.001)
 
 
-def read(server: S3, key: str = "a/model.onnx", size: int = len(CONTENT), span: tuple[int, int] | None = None) -> bytes:
+def read(
+    server: S3,
+    key: str = "a/model.onnx",
+    size: int = len(CONTENT),
+    span: tuple[int, int] | None = None,
+    patience: float = 0.0,
+) -> bytes:
     got = bytearray(size)
 
     def sink(content: memoryview, at: int) -> None:
         got[at : at + len(content)] = content
 
     first, end = span or (0, size)
-    reader = s3.Reader(s3.Source(server.environment), lambda: None)
+    reader = s3.Reader(s3.Source(server.environment, patience), lambda: None)
     reader.read("models", key, size, (first, end), memoryview(bytearray(1000)), sink)
     reader.close()
     return bytes(got[first:end])
@@ -175,11 +182,8 @@ def test_nobody_there() -> None:
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        (
-            lambda h, a: refuse(h, 403, "AccessDenied", "Access Denied"),
-            "403 AccessDenied: Access Denied; the function's",
-        ),
         (lambda h, a: refuse(h, 403, "ExpiredToken", "The provided token has expired."), "ExpiredToken"),
+        (lambda h, a: refuse(h, 403, "SignatureDoesNotMatch", "AccessDenied"), "SignatureDoesNotMatch"),
         (lambda h, a: refuse(h, 400, "Bad", "request"), "HTTP 400 Bad: request"),
         (
             lambda h, a: refuse(
@@ -199,6 +203,33 @@ def test_what_will_not_pass_is_told_at_once(server: S3, fault: Any, told: str) -
         read(server)
     assert not isinstance(raised.value, SourceUnavailable)
     assert "s3://models/a/model.onnx" in str(raised.value)
+    assert len(server.asked) == 1
+
+
+def denied(times: int) -> Callable[[BaseHTTPRequestHandler, Ask], bool]:
+    return nth(times, lambda handler, ask: refuse(handler, 403, "AccessDenied", "Access Denied"))
+
+
+def test_a_denial_is_asked_again_while_a_new_policy_spreads(server: S3) -> None:
+    server.fault = denied(10)
+    assert read(server, patience=30) == CONTENT
+    assert len(server.asked) == 11
+
+
+def test_a_denial_that_lasts_is_told_when_patience_is_over(server: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "LONGEST_DENIED_PAUSE", 0.05)
+    server.fault = denied(10**6)
+    started = monotonic()
+    with pytest.raises(AccessDenied, match=r"AccessDenied: Access Denied; the function's role .*asked again for 1 s"):
+        read(server, patience=0.6)
+    assert 0.6 <= monotonic() - started < 2
+    assert len(server.asked) > 5
+
+
+def test_without_patience_a_denial_is_told_at_once(server: S3) -> None:
+    server.fault = denied(10**6)
+    with pytest.raises(AccessDenied, match=r"s3://models/a/model.onnx .*do not exist$"):
+        read(server)
     assert len(server.asked) == 1
 
 

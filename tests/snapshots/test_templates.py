@@ -25,6 +25,7 @@ from cdk_onnx_inference import (
     WarmerTrigger,
     WarmHours,
 )
+from stacks.async_jobs import AsyncJobs, Notices
 from stacks.large_model import LargeModel, Source
 from stacks.realtime import Realtime
 from tests.support import models, synth
@@ -102,3 +103,29 @@ def test_large_model_from_s3(snapshot: SnapshotAssertion, tmp_path: Path) -> Non
 
 def test_large_model_on_s3_files(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
     assert large_model(tmp_path, source=Source.S3_FILES) == snapshot
+
+
+def async_jobs(tmp_path: Path, flags: Mapping[str, Any] = synth.RECOMMENDED_FLAGS, **options: Any) -> dict[str, Any]:
+    app = synth.new_app(tmp_path / "cdk.out", flags)
+    path = models.save_package(tmp_path / "digits")
+    return normalised(synth.template_of(AsyncJobs(app, "AsyncJobs", path=path, **options)))
+
+
+def test_async_jobs(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert async_jobs(tmp_path) == snapshot
+
+
+def test_async_jobs_without_feature_flags(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert async_jobs(tmp_path, flags={}) == snapshot
+
+
+def test_async_jobs_rest_api_key(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert async_jobs(tmp_path, api_type=ApiType.rest_api(), auth=ApiAuth.api_key()) == snapshot
+
+
+def test_async_jobs_with_notices(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert async_jobs(tmp_path, notices=Notices.TOPIC) == snapshot
+
+
+def test_async_jobs_on_efs(snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    assert async_jobs(tmp_path, source=Source.EFS, cold_start=ColdStart.provisioned()) == snapshot

@@ -78,12 +78,15 @@ def save(made: onnx.ModelProto, directory: Path) -> Path:
     return directory
 
 
-def save_package(directory: Path, made: onnx.ModelProto | None = None, **members: Any) -> Path:
+def save_package(
+    directory: Path, made: onnx.ModelProto | None = None, *, size_threshold: int = 0, **members: Any
+) -> Path:
     """Writes a package directory as `onnx-inference prepare` does: the weights beside the graph, and a manifest.
 
     Args:
         directory: of the package.
         made: the model; `matmul` unless given.
+        size_threshold: bytes from which a tensor is beside the graph; shapes have to be in it.
         members: of the manifest, on top of its format, parts and digest.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -94,7 +97,7 @@ def save_package(directory: Path, made: onnx.ModelProto | None = None, **members
         directory / "model.onnx",
         save_as_external_data=True,
         location="model.onnx.data",
-        size_threshold=0,
+        size_threshold=size_threshold,
     )
     parts = [
         {"path": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -9,6 +9,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from onnx_inference.local.clock import Clock
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.gateway.http_server import HttpRequest
 from onnx_inference.local.lambda_host.function_configuration import AliasRouting, DeployedFunction, FunctionArn
@@ -38,7 +39,9 @@ class Deployed:
         self.functions: dict[str, DeployedFunction] = {}
         self.logs = FunctionLogs()
 
-    def add(self, name: str, command: str, *, reserved: int | None = None, **settings: Any) -> FunctionArn:
+    def add(
+        self, name: str, command: str, *, reserved: int | None = None, provisioned: int = 0, **settings: Any
+    ) -> FunctionArn:
         """Deploy a function with an alias `live` of version 1; answers the alias's ARN."""
         arn = FunctionArn(ACCOUNT, REGION, name)
         config = {
@@ -55,7 +58,10 @@ class Deployed:
         }
         versions = {version: {**config, "Version": version} for version in ("1", "2")}
         self.functions[name] = DeployedFunction(
-            {"$LATEST": config, **versions}, {"live": AliasRouting("1")}, reserved, {}
+            {"$LATEST": config, **versions},
+            {"live": AliasRouting("1")},
+            reserved,
+            {"live": provisioned} if provisioned else {},
         )
         return FunctionArn(ACCOUNT, REGION, name, "live")
 
@@ -72,7 +78,7 @@ def deployed() -> Deployed:
 def make_host(deployed: Deployed, credentials: LocalCredentials, tmp_path: Path) -> Iterator[Callable[..., LambdaHost]]:
     hosts: list[LambdaHost] = []
 
-    def make(**limits: Any) -> LambdaHost:
+    def make(clock: Clock | None = None, **limits: Any) -> LambdaHost:
         images = ImageAssets(tmp_path / "cache")
         images.add(ImageAsset("handlers", APP / "image"))
         host = LambdaHost(
@@ -81,6 +87,7 @@ def make_host(deployed: Deployed, credentials: LocalCredentials, tmp_path: Path)
             images=images,
             logs=deployed.logs,
             limits=HostLimits(**limits) if limits else None,
+            clock=clock,
         )
         hosts.append(host)
         return host

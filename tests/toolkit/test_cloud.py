@@ -4,14 +4,16 @@ import inspect
 import json
 import os
 import socket
+import time
 from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
 
 from onnx_inference.local.cloud import RECORDED_ONLY_TYPES, CloudError, EmbeddedCloud
-from onnx_inference.local.lambda_host.function_configuration import FunctionArn
-from onnx_inference.local.lambda_host.invocation import TooManyRequests
+from onnx_inference.local.cloud_records import CloudSchedule
+from onnx_inference.local.lambda_host.function_configuration import AsynchronousPolicy, FunctionArn
+from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
 
 ministack_app = pytest.importorskip("ministack.app")
 
@@ -35,9 +37,26 @@ def test_the_pinned_version_is_the_one_these_internals_were_read_in():
 
 
 def test_the_internals_that_the_adapter_touches():
-    from ministack.services import ecr, lambda_svc
-    from ministack.services.cloudformation import provisioners
+    from ministack.core import responses
+    from ministack.services import ecr, eventbridge, lambda_svc, s3, scheduler
+    from ministack.services.cloudformation import custom_resource, provisioners, stacks
 
+    assert inspect.signature(scheduler._tick_schedules).parameters == {}
+    assert inspect.signature(eventbridge._tick_scheduled_rules).parameters == {}
+    assert hasattr(scheduler._schedules, "_data")
+    assert hasattr(eventbridge._rules, "_data")
+    assert hasattr(eventbridge._targets, "_data")
+    assert list(inspect.signature(eventbridge._invoke_target).parameters)[:3] == ["target", "event", "rule"]
+    assert list(inspect.signature(eventbridge._pattern_event_view).parameters) == ["event"]
+    transform = inspect.signature(eventbridge._apply_input_transformer)
+    assert list(transform.parameters) == ["transformer", "rule", "view"]
+    assert list(inspect.signature(stacks._runs_on_worker_thread).parameters) == ["resource_type"]
+    assert list(inspect.signature(lambda_svc._snapstart_provision_version_async).parameters) == ["name", "ver_record"]
+    assert callable(responses.set_request_account_id)
+    assert callable(responses.set_request_region)
+    assert list(inspect.signature(lambda_svc._execute_function_with_config_scope).parameters) == ["func", "event"]
+    assert list(inspect.signature(custom_resource.deliver_response).parameters) == ["token", "response"]
+    assert "Custom::S3AutoDeleteObjects" not in provisioners._RESOURCE_HANDLERS
     assert list(inspect.signature(lambda_svc._execute_function_docker).parameters) == ["func", "event", "request_id"]
     assert list(inspect.signature(lambda_svc._throttle_response).parameters)[:2] == ["reason_code", "msg"]
     assert list(inspect.signature(lambda_svc._functions.get_scoped).parameters)[:3] == ["account_id", "region", "key"]
@@ -54,8 +73,17 @@ def test_the_internals_that_the_adapter_touches():
         "logical_id",
         "props",
     ]
+    of_schedule = handlers["AWS::Scheduler::Schedule"]
+    assert list(inspect.signature(of_schedule["create"]).parameters) == ["logical_id", "props", "stack_name"]
+    assert list(inspect.signature(of_schedule["update"]).parameters)[:3] == ["physical_id", "old_props", "new_props"]
+    of_version = list(inspect.signature(handlers["AWS::Lambda::Version"]["create"]).parameters)
+    assert of_version == ["logical_id", "props", "stack_name"]
     of_update = list(inspect.signature(handlers["AWS::Lambda::Function"]["update"]).parameters)
     assert of_update[:3] == ["physical_id", "old_props", "new_props"]
+    of_buckets = handlers["AWS::S3::Bucket"]
+    assert list(inspect.signature(of_buckets["create"]).parameters) == ["logical_id", "props", "stack_name"]
+    assert list(inspect.signature(of_buckets["update"]).parameters)[:3] == ["physical_id", "old_props", "new_props"]
+    assert s3._bucket_tags is not None
     assert list(inspect.signature(handlers["AWS::SQS::QueuePolicy"]["create"]).parameters) == [
         "logical_id",
         "props",
@@ -104,6 +132,69 @@ def test_a_functions_file_system_is_kept(cloud):
     assert cloud.access_point(config["Arn"]) == (values["Files"], "/models")
 
 
+def ended(cloudformation, name, *statuses):
+    """The stack's description, when its status is one of these."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        if stack["StackStatus"] in statuses:
+            return stack
+        time.sleep(0.05)
+    raise AssertionError(stack)
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_a_bucket_is_emptied_with_its_stack(cloud, tagged):
+    """CDK's own function needs the SDK of Lambda's Node runtime, and would never answer here."""
+    properties = {"BucketName": f"models-{tagged}".lower(), "VersioningConfiguration": {"Status": "Enabled"}}
+    if tagged:
+        properties["Tags"] = [{"Key": "aws-cdk:auto-delete-objects", "Value": "true"}]
+    emptier = {
+        "ServiceToken": "arn:aws:lambda:us-east-1:000000000000:function:cdk",
+        "BucketName": {"Ref": "Bucket"},
+    }
+    resources = {
+        # Retained, because MiniStack deletes buckets that are not empty.
+        "Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties, "DeletionPolicy": "Retain"},
+        "Emptier": {"Type": "Custom::S3AutoDeleteObjects", "Properties": emptier},
+    }
+    name = f"Emptied{tagged}"
+    cloudformation = cloud.client("cloudformation")
+    stack_id = cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources}))["StackId"]
+    ended(cloudformation, name, "CREATE_COMPLETE")
+    s3 = cloud.client("s3")
+    for content in (b"1", b"2"):
+        s3.put_object(Bucket=properties["BucketName"], Key="kept", Body=content)
+        s3.put_object(Bucket=properties["BucketName"], Key="deleted", Body=content)
+    s3.delete_object(Bucket=properties["BucketName"], Key="deleted")
+    cloudformation.delete_stack(StackName=name)
+    ended(cloudformation, stack_id, "DELETE_COMPLETE")
+    left = s3.list_object_versions(Bucket=properties["BucketName"])
+    assert len(left.get("Versions", ())) == (0 if tagged else 4)
+    assert len(left.get("DeleteMarkers", ())) == (0 if tagged else 1)
+
+
+def test_a_custom_resource_whose_function_fails_is_not_waited_for(cloud, monkeypatch):
+    def fail(arn, payload):
+        return InvocationResult(b'{"errorMessage": "no module"}', "Unhandled", record=None)
+
+    monkeypatch.setattr(cloud, "_invoke_image", fail)
+    cloud.client("lambda").create_function(
+        FunctionName="failing",
+        Role="arn:aws:iam::000000000000:role/r",
+        PackageType="Image",
+        Code={"ImageUri": "registry/repository:tag"},
+    )
+    token = "arn:aws:lambda:us-east-1:000000000000:function:failing"
+    template = {"Resources": {"Thing": {"Type": "Custom::Thing", "Properties": {"ServiceToken": token}}}}
+    cloudformation = cloud.client("cloudformation")
+    cloudformation.create_stack(StackName="Failing", TemplateBody=json.dumps(template))
+    ended(cloudformation, "Failing", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+    events = cloudformation.describe_stack_events(StackName="Failing")["StackEvents"]
+    reasons = [event.get("ResourceStatusReason", "") for event in events]
+    assert any("ended without an answer" in reason and "no module" in reason for reason in reasons)
+
+
 def test_the_cloud_listens_on_loopback_only(cloud):
     port = int(cloud.endpoint_url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=5):
@@ -138,6 +229,114 @@ def test_unknown_types_are_recorded_and_known_ones_are_not(cloud):
     assert summary["LogicalResourceId"] == "Farm"
 
 
+def deploy(cloud, name, resources, *, update=False):
+    client = cloud.client("cloudformation")
+    arguments = {"StackName": name, "TemplateBody": json.dumps({"Resources": resources})}
+    (client.update_stack if update else client.create_stack)(**arguments)
+    waiter = client.get_waiter("stack_update_complete" if update else "stack_create_complete")
+    waiter.wait(StackName=name, WaiterConfig={"Delay": 1})
+
+
+def delete(cloud, name):
+    client = cloud.client("cloudformation")
+    client.delete_stack(StackName=name)
+    client.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+
+
+def test_schedules_are_read_with_everything_that_the_template_says(cloud):
+    """MiniStack's CloudFormation drops time zone, start and end; the adapter does not."""
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:f:live"
+    properties = {
+        "Name": "morning",
+        "ScheduleExpression": "cron(0 8 * * ? *)",
+        "ScheduleExpressionTimezone": "Europe/Berlin",
+        "StartDate": "2027-01-01T00:00:00Z",
+        "EndDate": "2027-12-31T00:00:00Z",
+        "State": "DISABLED",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {
+            "Arn": arn,
+            "RoleArn": "arn:aws:iam::000000000000:role/r",
+            "RetryPolicy": {"MaximumRetryAttempts": 0},
+        },
+    }
+    rule = {"Name": "rule", "ScheduleExpression": "rate(1 minute)", "Targets": [{"Id": "1", "Arn": arn}]}
+    patterned = {"Name": "pattern", "EventPattern": {"source": ["x"]}}
+    resources = {
+        "Schedule": {"Type": "AWS::Scheduler::Schedule", "Properties": properties},
+        "Rule": {"Type": "AWS::Events::Rule", "Properties": rule},
+        "Patterned": {"Type": "AWS::Events::Rule", "Properties": patterned},
+    }
+    deploy(cloud, "Scheduled", resources)
+    found = {entry.record["Name"]: entry for entry in cloud.schedules()}
+    assert sorted(found) == ["morning", "rule"]
+    schedule = found["morning"]
+    assert (schedule.account, schedule.region, schedule.is_rule) == ("000000000000", "us-east-1", False)
+    for name in ("ScheduleExpressionTimezone", "StartDate", "EndDate", "State"):
+        assert schedule.record[name] == properties[name]
+    assert schedule.targets == (properties["Target"],)
+    assert [target["Arn"] for target in found["rule"].targets] == [arn]
+    for name in ("ScheduleExpressionTimezone", "StartDate", "EndDate", "State"):
+        del properties[name]
+    deploy(cloud, "Scheduled", resources, update=True)
+    record = next(e.record for e in cloud.schedules() if e.record["Name"] == "morning")
+    assert (record["ScheduleExpressionTimezone"], record["StartDate"], record["State"]) == ("UTC", None, "ENABLED")
+    delete(cloud, "Scheduled")
+    assert cloud.schedules() == []
+
+
+def test_what_a_rules_target_receives(cloud):
+    event = {
+        "EventId": "e",
+        "Source": "aws.events",
+        "DetailType": "Scheduled Event",
+        "Detail": "{}",
+        "Time": 1_800_000_000,
+        "Resources": ["arn"],
+        "Account": "000000000000",
+        "Region": "us-east-1",
+    }
+    rule = CloudSchedule("000000000000", "us-east-1", {"Name": "rule", "Arn": "arn"}, (), is_rule=True)
+
+    def received(**target):
+        return json.loads(cloud.event_for_target(rule, target, event))
+
+    assert received()["detail-type"] == "Scheduled Event"
+    assert received(Input='{"a": 1}') == {"a": 1}
+    assert received(InputPath="$.source") == "aws.events"
+    assert received(InputPath="$.nothing")["id"] == "e"
+    transformer = {"InputPathsMap": {"when": "$.time"}, "InputTemplate": '{"at": <when>}'}
+    assert received(InputTransformer=transformer) == {"at": "2027-01-15T08:00:00Z"}
+
+
+def test_recorded_resources_are_read_and_leave_when_they_are_deleted(cloud):
+    kind = "AWS::ApplicationAutoScaling::ScalableTarget"
+    deploy(cloud, "Scaled", {"Target": {"Type": kind, "Properties": {"MinCapacity": 1}}})
+    (target,) = cloud.recorded(kind)
+    assert (target.properties, target.account, target.region) == ({"MinCapacity": 1}, "000000000000", "us-east-1")
+    delete(cloud, "Scaled")
+    assert cloud.recorded(kind) == []
+
+
+def test_ministack_fires_nothing_itself(cloud):
+    from ministack.services import eventbridge, scheduler
+
+    before = time.time() - 3600
+    scheduler._schedules._data["000000000000", "us-east-1", "default/old"] = {
+        "Name": "old",
+        "State": "ENABLED",
+        "ScheduleExpression": "rate(1 minute)",
+        "CreationDate": before,
+        "Target": {"Arn": "arn:aws:lambda:us-east-1:000000000000:function:f", "RoleArn": "r"},
+    }
+    try:
+        scheduler._tick_schedules()
+        eventbridge._tick_scheduled_rules()
+        assert not scheduler._schedule_last_fired
+    finally:
+        del scheduler._schedules._data["000000000000", "us-east-1", "default/old"]
+
+
 def test_deployed_functions_are_read_as_they_are_now(cloud):
     client = cloud.client("lambda")
     arn = FunctionArn("000000000000", "us-east-1", "adapter")
@@ -165,7 +364,12 @@ def test_deployed_functions_are_read_as_they_are_now(cloud):
     client.put_provisioned_concurrency_config(
         FunctionName="adapter", Qualifier="live", ProvisionedConcurrentExecutions=2
     )
+    client.put_function_event_invoke_config(
+        FunctionName="adapter", Qualifier="live", MaximumRetryAttempts=0, MaximumEventAgeInSeconds=60
+    )
     deployed = cloud.function(arn)
+    assert deployed.asynchronous_policy("live") == AsynchronousPolicy(0, 60)
+    assert deployed.asynchronous_policy(None) == AsynchronousPolicy(2, 21_600)
     assert deployed.reserved_concurrency == 3
     assert deployed.provisioned_concurrency == {"live": 2}
     assert deployed.version_of("live", lambda: 0.4) == two
@@ -204,6 +408,9 @@ def test_stopping_restores_what_was_changed_and_a_new_cloud_is_empty(cloud):
     assert "GATEWAY_PORT" not in os.environ
     assert lambda_svc._execute_function_docker != cloud._execute_image
     assert "AWS::Deadline::Farm" not in provisioners._RESOURCE_HANDLERS
+    assert "EmbeddedCloud" not in provisioners._RESOURCE_HANDLERS["AWS::Scheduler::Schedule"]["create"].__qualname__
+    assert "EmbeddedCloud" not in lambda_svc._snapstart_provision_version_async.__qualname__
+    assert "Custom::S3AutoDeleteObjects" not in provisioners._RESOURCE_HANDLERS
     again = EmbeddedCloud(invoke_nothing)
     again.start()
     try:

@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from onnx_inference.local import AssemblyError, DeploymentError, IncompleteDeployment, LocalTwin
+from onnx_inference.local import (
+    AssemblyError,
+    DeploymentError,
+    IncompleteDeployment,
+    LoadError,
+    LoadPlan,
+    LoadRequest,
+    LoadSummary,
+    LocalTwin,
+)
 from onnx_inference.local.cloud_assembly import CloudAssembly
 from onnx_inference.local.lambda_host.invocation import NotServed
 from onnx_inference.local.synthesis import CdkApp
@@ -158,7 +167,7 @@ def test_event_sources_run_the_function(twin):
 
 def test_what_is_only_recorded_is_named(twin):
     recorded = {entry.resource_type: entry.reason for entry in twin.recorded_only()}
-    assert recorded["AWS::ApplicationAutoScaling::ScalableTarget"] == "nothing is scaled"
+    assert "AWS::ApplicationAutoScaling::ScalableTarget" not in recorded
     assert recorded["AWS::IAM::Role"] == "policies are not enforced"
     assert "AWS::Lambda::Function" not in recorded
     assert "AWS::SQS::Queue" not in recorded
@@ -211,6 +220,45 @@ def test_a_failed_deployment_says_which_resource_and_why(twin, assembly, tmp_pat
         twin.update(assembly=changed_assembly(assembly, tmp_path / "bad", break_it))
     assert "Bad" in str(error.value)
     assert get(f"{endpoint(twin, 'REST API').url}still")["greeting"] == "one"
+
+
+def test_a_load_is_put_together_from_what_client_and_twin_saw(twin):
+    served = endpoint(twin, "REST API")
+    progress = []
+    result = twin.load(
+        LoadPlan(rate=20, seconds=1),
+        request=LoadRequest("load", method="GET"),
+        url=served.url,
+        on_progress=lambda test: progress.append(len(test.collected())),
+    )
+    assert [sample.number for sample in result.samples] == list(range(20))
+    assert {sample.status for sample in result.samples} == {200}
+    assert {sample.invocation.kind for sample in result.samples} == {"request"}
+    assert len({sample.invocation.request_id for sample in result.samples}) == 20
+    assert all(sample.latency_ms >= sample.invocation.duration_ms for sample in result.samples)
+    spans = [span for record in result.environments for span in record.busy]
+    assert {sample.invocation.request_id for sample in result.samples} <= {span.request_id for span in spans}
+    assert progress == sorted(progress)
+    assert progress[-1] == 20
+    summary = LoadSummary.of(result)
+    assert summary.answered == 20
+    assert summary.cold.count == sum(sample.invocation.cold_start for sample in result.samples)
+
+
+def test_a_load_through_iam_is_signed(twin):
+    served = endpoint(twin, "HTTP API")
+    result = twin.load(LoadPlan(5, 1), request=LoadRequest("v2/any", method="GET"), url=served.url)
+    assert {sample.status for sample in result.samples} == {200}
+    url = endpoint(twin, "Function URL").url
+    result = twin.load(LoadPlan(5, 1), request=LoadRequest("", method="GET"), url=url)
+    assert {sample.status for sample in result.samples} == {200}
+
+
+def test_a_load_on_what_is_no_model_says_what_to_give(twin):
+    with pytest.raises(LoadError, match="--body and --path"):
+        twin.load(LoadPlan(1, 1))
+    with pytest.raises(LoadError, match="no such endpoint"):
+        twin.load(LoadPlan(1, 1), url="http://127.0.0.1:1/")
 
 
 def test_an_update_is_served_by_the_next_request(twin, twin_app, tmp_path_factory):
@@ -301,7 +349,7 @@ def test_the_command_serves_until_it_is_stopped_and_leaves_nothing(command, asse
     process = command("--assembly", str(assembly), "--no-auth", STACK)
     printed = read_until(process, "Ready")
     assert "--no-auth" in printed
-    assert "ApplicationAutoScaling" in printed
+    assert "AWS::IAM::Role" in printed
     assert "export AWS_ENDPOINT_URL=http://127.0.0.1:" in printed
     assert "handlers.proxy" in printed
     urls = {
@@ -334,7 +382,32 @@ def test_an_interrupted_synthesis_leaves_nothing(command, tmp_path):
     assert list(command.temporary.iterdir()) == []
 
 
+def test_the_command_makes_a_load_and_its_report_and_ends(command, assembly, tmp_path):
+    report = tmp_path / "load.html"
+    process = command(
+        *("--assembly", str(assembly), "--no-auth", "--speed", "60", "--max-environments", "2"),
+        *("--load", "10rps", "--for", "1s", "--path", "loaded", "--report", str(report), STACK),
+    )
+    printed = process.stdout.read()
+    assert process.wait(timeout=60) == 0
+    assert "10 of 10 answered" in printed
+    assert f"Written: {report}" in printed
+    assert "the clock ran 60 times as fast" in report.read_text()
+    assert report.with_suffix(".timeline.svg").is_file()
+    assert list(command.temporary.iterdir()) == []
+
+
 def test_the_command_says_what_is_wrong_without_a_stack_trace(command, assembly, tmp_path):
+    for arguments, message in (
+        (("--load", "fast"), "is no rate"),
+        (("--load", "1rps", "--for", "long"), "is no time"),
+        (("--load", "1rps", "--body", str(assembly / "manifest.json")), "--body needs --path"),
+        (("--report", "x.html"), "belong to --load"),
+        (("--speed", "0"), "0"),
+    ):
+        process = command(*arguments)
+        assert message in process.stdout.read()
+        assert process.wait(timeout=20) == 2
     process = command("--assembly", str(assembly), "Nothing")
     assert "no stack 'Nothing'. It has: Twin" in process.stdout.read()
     assert process.wait(timeout=20) == 1

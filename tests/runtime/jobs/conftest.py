@@ -1,4 +1,4 @@
-"""The rooms of async inference, over the embedded cloud's table and bucket, with a queue whose every move is a test's."""
+"""The rooms of async inference, over the embedded cloud's table and bucket, and a queue that a test moves."""
 
 from __future__ import annotations
 
@@ -40,12 +40,10 @@ class Queue:
         self.count = 0
         self.fault: Exception | None = None
 
-    def send_message(
-        self, *, QueueUrl: str, MessageBody: str, MessageAttributes: Any = None  # noqa: N803 - boto3's
-    ) -> None:
+    def send_message(self, **sent: Any) -> None:
         if self.fault is not None:
             raise self.fault
-        self.put(MessageBody, QueueUrl, MessageAttributes)
+        self.put(sent["MessageBody"], sent["QueueUrl"], sent.get("MessageAttributes"))
 
     def put(self, body: str, url: str = QUEUE, attributes: Any = None) -> dict[str, Any]:
         """A message, as an event source mapping hands it on."""
@@ -162,7 +160,7 @@ def expected(rows: Any) -> list[float]:
     return [float(sum(row[k] * (3 * k + column) for k in range(4))) for row in rows for column in range(3)]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cloud() -> Iterator[Any]:
     """DynamoDB's client, of a cloud that has a bucket and no table."""
     from onnx_inference.local.cloud import EmbeddedCloud

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnx_handler import aws, job_worker, jobs
+from onnx_handler import aws, job_worker, jobs, queue
 from onnx_handler.errors import ModelNotReady
-from tests.runtime.jobs.conftest import BUCKET, TIMEOUT, Service, Start, context, expected, request_body
+from tests.runtime.jobs.conftest import BUCKET, TIMEOUT, Service, Start, context, delivered, expected, request_body
 from tests.support import models
 
 
@@ -168,7 +168,7 @@ def test_processing_runs_for_each_job_by_itself(start: Start) -> None:
 
 
 def test_duplicates_run_once(service: Service) -> None:
-    status, submitted = service.submit()
+    _, submitted = service.submit()
     (message,) = service.waiting()
     again = {**message, "messageId": "another"}
     assert service.work(message, again) == []
@@ -318,7 +318,12 @@ def test_an_unreadable_message_is_a_failed_job(service: Service, body: str, said
 def test_large_bodies_and_results_go_through_the_bucket(start: Start) -> None:
     service = start(models.identity(shape=["n", 4]))
     rows = [[float(number)] * 4 for number in range(20_000)]
-    tensor = {"name": "x", "datatype": "FP32", "shape": [len(rows), 4], "data": [value for row in rows for value in row]}
+    tensor = {
+        "name": "x",
+        "datatype": "FP32",
+        "shape": [len(rows), 4],
+        "data": [value for row in rows for value in row],
+    }
     status, _, answer = service.request("POST", "", json.dumps({"inputs": [tensor]}).encode())
     assert status == 202
     job = json.loads(answer)["id"]
@@ -355,12 +360,30 @@ def test_a_model_that_is_not_ready_is_waited_for(service: Service, monkeypatch: 
     assert service.record(submitted["id"]).last_error == ""
 
 
+def test_a_wrong_environment_is_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment that is mended finds the jobs where they were; one that is not, leaves the cause."""
+    _, submitted = service.submit()
+    (message,) = service.waiting()
+    monkeypatch.delenv("MODEL_PATH")
+    broken = queue.Room(service.clients)
+    assert broken.handle(delivered(message), context())["batchItemFailures"]
+    assert "MODEL_PATH is not set" in service.record(submitted["id"]).last_error
+    assert service.work(message) == []
+    assert service.record(submitted["id"]).status == "SUCCEEDED"
+
+
 def test_no_work_is_begun_that_does_not_fit_the_time(service: Service) -> None:
     submitted(service, 3)
     messages = service.waiting()
     assert service.work(*messages, seconds=1.0) == [message["messageId"] for message in messages]
     assert {service.record(json.loads(message["body"])["id"]).status for message in messages} == {"QUEUED"}
     assert service.work(*messages) == []
+
+
+def test_a_warm_event_is_answered(service: Service) -> None:
+    event = {"source": "cdk-onnx-inference.warmer", "hold_ms": 1}
+    assert service.worker.handle(event, context())["model_ready"]
+    assert service.worker.handle(event, context())["warm"]
 
 
 def test_an_event_that_is_no_batch(service: Service) -> None:

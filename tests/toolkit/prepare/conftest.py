@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import onnx
 import pytest
 
-from onnx_inference.prepare import search, session_process, session_worker
+from onnx_inference.prepare import batching, search, session_process, session_worker
 from onnx_inference.prepare.preparation import Prepared, Request, prepare
 from tests.toolkit.prepare import corpus
 
@@ -29,16 +29,25 @@ def steps() -> NoSteps:
     return NoSteps()
 
 
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions run in this process, through the same requests and answers."""
+@contextmanager
+def sessions_in_this_process() -> Iterator[None]:
+    """Sessions run in this process, through the same requests and answers, and are timed briefly."""
 
     def ask(request: Mapping[str, Any]) -> dict[str, Any]:
         answered: dict[str, Any] = json.loads(json.dumps(session_worker.answer(json.loads(json.dumps(request)))))
         return answered
 
-    monkeypatch.setattr(session_process, "_ask", ask)
-    monkeypatch.setattr(search, "WARM_SECONDS", 0.001)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session_process, "_ask", ask)
+        patch.setattr(search, "WARM_SECONDS", 0.001)
+        patch.setattr(batching, "WARM_SECONDS", 0.001)
+        yield
+
+
+@pytest.fixture
+def in_process() -> Iterator[None]:
+    with sessions_in_this_process():
+        yield
 
 
 class Prepare(Protocol):

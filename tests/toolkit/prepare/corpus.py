@@ -311,3 +311,32 @@ def save(made: ModelProto, path: Path, *, external: bool = False) -> Path:
     else:
         onnx.save(made, path)
     return path
+
+
+def save_large(path: Path, *, layers: int = 9, width: int = 8192) -> Path:
+    """Writes an MLP of more than 2 GB, 268 MB a layer; layer by layer, so that it is never whole in memory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nodes, initializers, last = [], [], "x"
+    rng = np.random.default_rng(0)
+    with path.with_name("weights.bin").open("wb") as file:
+        for number in range(layers):
+            values = rng.standard_normal((width, width), dtype=np.float32) / np.float32(np.sqrt(width))
+            tensor = TensorProto(
+                name=f"w{number}",
+                data_type=TensorProto.FLOAT,
+                dims=[width, width],
+                data_location=TensorProto.EXTERNAL,
+            )
+            file.write(b"\0" * 3)  # unaligned, as some exporters leave it
+            for key, value in (("location", "weights.bin"), ("offset", file.tell()), ("length", values.nbytes)):
+                tensor.external_data.add(key=key, value=str(value))
+            file.write(values.data)
+            initializers.append(tensor)
+            nodes += [
+                helper.make_node("MatMul", [last, f"w{number}"], [f"m{number}"]),
+                helper.make_node("Relu", [f"m{number}"], [f"r{number}"]),
+            ]
+            last = f"r{number}"
+    made = model(nodes, [floats("x", "n", width)], [floats(last, "n", width)], initializers)
+    path.write_bytes(made.SerializeToString())
+    return path

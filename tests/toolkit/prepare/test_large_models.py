@@ -6,10 +6,8 @@ import os
 import resource
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from onnx_inference.prepare.model_package import read_package
 from onnx_inference.prepare.preparation import Prepared, Request, prepare
@@ -21,42 +19,10 @@ pytestmark = pytest.mark.skipif(
     not os.environ.get("ONNX_INFERENCE_LARGE_MODELS"), reason="takes minutes; set ONNX_INFERENCE_LARGE_MODELS=1"
 )
 
-WIDTH = 8192
-LAYERS = 9  # of 268 MB each
-
-
-def large_model(path: Path) -> Path:
-    """Writes the weights one by one, so that the model is never whole in memory."""
-    nodes, initializers, last = [], [], "x"
-    rng = np.random.default_rng(0)
-    with path.with_name("weights.bin").open("wb") as file:
-        for number in range(LAYERS):
-            values = rng.standard_normal((WIDTH, WIDTH), dtype=np.float32) / np.float32(np.sqrt(WIDTH))
-            tensor = TensorProto(
-                name=f"w{number}",
-                data_type=TensorProto.FLOAT,
-                dims=[WIDTH, WIDTH],
-                data_location=TensorProto.EXTERNAL,
-            )
-            file.write(b"\0" * 3)  # unaligned, as some exporters leave it
-            for key, value in (("location", "weights.bin"), ("offset", file.tell()), ("length", values.nbytes)):
-                entry = tensor.external_data.add()
-                entry.key, entry.value = key, str(value)
-            file.write(values.data)
-            initializers.append(tensor)
-            nodes += [
-                helper.make_node("MatMul", [last, f"w{number}"], [f"m{number}"]),
-                helper.make_node("Relu", [f"m{number}"], [f"r{number}"]),
-            ]
-            last = f"r{number}"
-    made = corpus.model(nodes, [corpus.floats("x", "n", WIDTH)], [corpus.floats(last, "n", WIDTH)], initializers)
-    path.write_bytes(made.SerializeToString())
-    return path
-
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return large_model(tmp_path_factory.mktemp("large") / "model.onnx")
+    return corpus.save_large(tmp_path_factory.mktemp("large") / "model.onnx")
 
 
 def package_of(model: Path, output: Path, **request: object) -> Prepared:

@@ -71,6 +71,8 @@ def test_other_directories_and_files_are_never_touched(force: bool, prepared: Pr
     assert refusal.value.code == "output-exists"
     with pytest.raises(Refused, match="no directory"):
         prepared(corpus.mlp(), force=force, output=tmp_path / "package" / "thesis.txt")
+    with pytest.raises(Refused, match=r"thesis\.txt is no directory"):
+        prepared(corpus.mlp(), force=force, output=tmp_path / "package" / "thesis.txt" / "models" / "package")
     assert (tmp_path / "package" / "thesis.txt").read_text() == "years of work"
 
 

@@ -6,26 +6,48 @@ with LocalTwin() as twin:
 """
 
 from onnx_inference.local.cdk_cli import CdkCliError
+from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud import CloudError
 from onnx_inference.local.cloud_assembly import AssemblyError
 from onnx_inference.local.deployment import DeployedStack, DeploymentError
 from onnx_inference.local.endpoint import Endpoint
+from onnx_inference.local.lambda_host.environment_records import BusySpan, EnvironmentRecord, IdleSpan, Throttle
 from onnx_inference.local.lambda_host.host import HostLimits
 from onnx_inference.local.lambda_host.invocation import InvocationRecord, InvocationResult
+from onnx_inference.local.load.load_test import LoadError, LoadPlan, LoadResult, Sample
+from onnx_inference.local.load.report_page import write_report
+from onnx_inference.local.load.request_body import LoadRequest
+from onnx_inference.local.load.summary import LoadSummary
+from onnx_inference.local.schedules.scaling import ScalingChange
+from onnx_inference.local.schedules.schedule import ScheduleFiring
 from onnx_inference.local.synthesis import SynthesisError
 from onnx_inference.local.twin import IncompleteDeployment, LocalTwin
 
 __all__ = [
     "AssemblyError",
+    "BusySpan",
     "CdkCliError",
+    "Clock",
     "CloudError",
     "DeployedStack",
     "DeploymentError",
     "Endpoint",
+    "EnvironmentRecord",
     "HostLimits",
+    "IdleSpan",
     "IncompleteDeployment",
     "InvocationRecord",
     "InvocationResult",
+    "LoadError",
+    "LoadPlan",
+    "LoadRequest",
+    "LoadResult",
+    "LoadSummary",
     "LocalTwin",
+    "Sample",
+    "ScalingChange",
+    "ScheduleFiring",
     "SynthesisError",
+    "Throttle",
+    "write_report",
 ]

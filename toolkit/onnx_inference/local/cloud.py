@@ -5,6 +5,7 @@ This is the only module that touches MiniStack's internals. MiniStack is pinned 
 """
 
 import asyncio
+import contextvars
 import importlib
 import json
 import logging
@@ -20,6 +21,8 @@ from types import ModuleType
 from typing import Any
 
 from onnx_inference.extras import import_from_extra
+from onnx_inference.local.auto_delete_objects import empty_bucket
+from onnx_inference.local.cloud_records import CloudSchedule, RecordedResource
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
@@ -44,10 +47,19 @@ RECORDED_ONLY_TYPES = (
     "Custom::VpcRestrictDefaultSG",
 )
 
+_BUCKET = "AWS::S3::Bucket"
 _FUNCTION = "AWS::Lambda::Function"
+_AUTO_DELETE_OBJECTS = "Custom::S3AutoDeleteObjects"
+
+_SCHEDULE = "AWS::Scheduler::Schedule"
+_VERSION = "AWS::Lambda::Version"
+#: How long a version's snapshot may take until a deployment gives up.
+_SNAPSHOT_SECONDS = 930.0
 
 #: What runs an image function: the invoked ARN with its qualifier, and the event as JSON.
 ImageInvoker = Callable[[str, bytes], InvocationResult]
+#: What makes the snapshot of a version: the function's ARN, and the version as Lambda's API describes it.
+SnapshotMaker = Callable[[FunctionArn, Mapping[str, Any]], None]
 
 _running = threading.Lock()
 _port: int | None = None
@@ -67,12 +79,19 @@ class EmbeddedCloud:
             (`lambda.invoke`, event source mappings, schedules).
         region: The default region.
         account: The default account.
+        make_snapshot: Initialises a published version with SnapStart; what it raises fails the version.
     """
 
     def __init__(
-        self, invoke_image: ImageInvoker, *, region: str = DEFAULT_REGION, account: str = DEFAULT_ACCOUNT
+        self,
+        invoke_image: ImageInvoker,
+        *,
+        region: str = DEFAULT_REGION,
+        account: str = DEFAULT_ACCOUNT,
+        make_snapshot: SnapshotMaker | None = None,
     ) -> None:
         self._invoke_image = invoke_image
+        self._make_snapshot = make_snapshot
         self._region = region
         self._account = account
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,9 +100,10 @@ class EmbeddedCloud:
         self._failure: BaseException | None = None
         self._saved_environment: dict[str, str | None] = {}
         self._originals: list[tuple[Any, str, Any]] = []
+        self._added_types: set[str] = set()
         self._recorded_only: set[str] = set()
-        self._recorded: dict[str, Mapping[str, Any]] = {}
-        self._provisioner_of_functions: dict[str, Any] | None = None
+        self._recorded: dict[str, RecordedResource] = {}
+        self._original_handlers: dict[str, Any] = {}
         self._data_directory: Path | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -108,8 +128,15 @@ class EmbeddedCloud:
             self._replace(self._app, "_docker_socket_present", lambda: False)
             self._ecr = _ministack("services.ecr")
             self._replace(self._ecr, "_describe_images", self._describe_images(self._ecr._describe_images))
+            self._custom_resources = _ministack("services.cloudformation.custom_resource")
+            execute = self._lambda._execute_function_with_config_scope
+            self._replace(self._lambda, "_execute_function_with_config_scope", self._answer_for_failed(execute))
             self._record(RECORDED_ONLY_TYPES)
+            self._keep_tags_of_buckets()
+            self._empty_buckets()
             self._keep_file_systems()
+            self._keep_schedules()
+            self._take_over_snapshots()
             self._serve()
         except BaseException:
             self._restore()
@@ -167,6 +194,7 @@ class EmbeddedCloud:
             self._provisioners._RESOURCE_HANDLERS[name] = _recording_handler(
                 name, self._account, self._region, self._recorded
             )
+            self._added_types.add(name)
             self._recorded_only.add(name)
 
     def is_recorded_only(self, resource_type: str) -> bool:
@@ -175,13 +203,27 @@ class EmbeddedCloud:
 
     def _keep_file_systems(self) -> None:
         """Keep functions' FileSystemConfigs, which MiniStack's CloudFormation drops."""
-        handlers = self._provisioners._RESOURCE_HANDLERS
-        original = handlers[_FUNCTION]
 
         def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
             self._lambda._functions[physical_id]["config"]["FileSystemConfigs"] = properties.get(
                 "FileSystemConfigs", []
             )
+
+        self._after_each_change(_FUNCTION, keep)
+
+    def _keep_tags_of_buckets(self) -> None:
+        """Keep buckets' tags, which MiniStack's CloudFormation drops: one of them lets CDK empty the bucket."""
+        buckets = _ministack("services.s3")
+
+        def keep(name: str, properties: Mapping[str, Any]) -> None:
+            buckets._bucket_tags[name] = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
+
+        self._after_each_change(_BUCKET, keep)
+
+    def _after_each_change(self, resource_type: str, keep: Callable[[str, Mapping[str, Any]], None]) -> None:
+        """Call `keep` with the physical id and the properties of each resource that is made or updated."""
+        handlers = self._provisioners._RESOURCE_HANDLERS
+        original = handlers[resource_type]
 
         def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
             made = original["create"](logical_id, properties, stack_name)
@@ -195,18 +237,154 @@ class EmbeddedCloud:
             keep(updated[0], new)
             return updated
 
-        handlers[_FUNCTION] = {**original, "create": create, "update": update}
-        self._provisioner_of_functions = original
+        handlers[resource_type] = {**original, "create": create, "update": update}
+        self._original_handlers[resource_type] = original
+
+    def _empty_buckets(self) -> None:
+        """Do what CDK's function for `auto_delete_objects` would, which cannot run here: see `empty_bucket`."""
+
+        # The bucket's name is the physical id: of another bucket it is another resource, and the old one is deleted.
+        def create(_logical_id: str, properties: Mapping[str, Any], _stack_name: str) -> tuple[str, dict[str, str]]:
+            return properties["BucketName"], {}
+
+        def update(_physical_id: str, _old: object, new: Mapping[str, Any], *_: object) -> tuple[str, dict[str, str]]:
+            return new["BucketName"], {}
+
+        def delete(_physical_id: str, properties: Mapping[str, Any]) -> None:
+            _, _, _, region, account, _ = properties["ServiceToken"].split(":", 5)
+            empty_bucket(self.client("s3", account=account, region=region), properties["BucketName"])
+
+        self._provisioners._RESOURCE_HANDLERS[_AUTO_DELETE_OBJECTS] = {
+            "create": create,
+            "update": update,
+            "delete": delete,
+        }
+        self._added_types.add(_AUTO_DELETE_OBJECTS)
+
+    def _answer_for_failed(self, execute: Callable[..., Any]) -> Callable[..., Any]:
+        """Running a function, and saying FAILED for one that was to answer CloudFormation and ended with an error.
+
+        MiniStack would wait for the answer, as AWS does: an hour, unless the resource has a `ServiceTimeout`.
+        """
+
+        def execute_and_answer(func: Mapping[str, Any], event: Any, *arguments: Any, **named: Any) -> Any:
+            result = execute(func, event, *arguments, **named)
+            url = event.get("ResponseURL") if isinstance(event, dict) else None
+            if isinstance(url, str) and isinstance(result, dict) and result.get("error"):
+                answer = {"Status": "FAILED", "Reason": f"The function ended without an answer: {result.get('body')}"}
+                self._custom_resources.deliver_response(url.rpartition("/")[2], answer)
+            return result
+
+        return execute_and_answer
 
     def access_point(self, arn: str) -> tuple[str, str]:
         """Where an access point of EFS or S3 Files leads: its file system's id, and its root directory there."""
         if arn in self._recorded:  # S3 Files, which MiniStack's CloudFormation does not know
-            properties = self._recorded[arn]
+            properties = self._recorded[arn].properties
             return properties["FileSystemId"], (properties.get("RootDirectory") or {}).get("Path", "/")
         _, _, _, region, account, resource = arn.split(":", 5)
         client = self.client("efs", account=account, region=region)
         (found,) = client.describe_access_points(AccessPointId=resource.rpartition("/")[2])["AccessPoints"]
         return found["FileSystemId"], found["RootDirectory"]["Path"]
+
+    # -- schedules and scaling ----------------------------------------------------------------------------------
+
+    def _keep_schedules(self) -> None:
+        """Take over from MiniStack's own firing, and keep what its CloudFormation drops of schedules."""
+        self._scheduler = _ministack("services.scheduler")
+        self._events = _ministack("services.eventbridge")
+        self._replace(self._scheduler, "_tick_schedules", _do_nothing)
+        self._replace(self._events, "_tick_scheduled_rules", _do_nothing)
+
+        def keep(name: str, properties: Mapping[str, Any]) -> None:
+            kept = self._scheduler._schedules[f"{properties.get('GroupName', 'default')}/{name}"]
+            kept["ScheduleExpressionTimezone"] = properties.get("ScheduleExpressionTimezone", "UTC")
+            kept["State"] = properties.get("State", "ENABLED")
+            kept["StartDate"], kept["EndDate"] = properties.get("StartDate"), properties.get("EndDate")
+
+        self._after_each_change(_SCHEDULE, keep)
+
+    def schedules(self) -> list[CloudSchedule]:
+        """Every schedule, and every rule that has a schedule expression, of all accounts and regions."""
+        found = [
+            CloudSchedule(account, region, record, (record["Target"],), is_rule=False)
+            for (account, region, _), record in list(self._scheduler._schedules._data.items())
+        ]
+        for (account, region, key), rule in list(self._events._rules._data.items()):
+            if rule.get("ScheduleExpression"):
+                targets = self._events._targets._data.get((account, region, key), ())
+                found.append(CloudSchedule(account, region, rule, tuple(targets), is_rule=True))
+        return found
+
+    def event_for_target(self, rule: CloudSchedule, target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
+        """What a rule's target receives: its Input, InputPath or InputTransformer applied to the event."""
+        view = self._events._pattern_event_view(dict(event))
+        whole = view.event_with_detail()
+        if target.get("InputTransformer"):
+            return str(self._events._apply_input_transformer(target["InputTransformer"], rule.record, view))
+        if target.get("Input"):
+            return str(target["Input"])
+        for part in str(target.get("InputPath") or "").strip("$.").split("."):
+            # A path that leads nowhere leaves the whole event in place.
+            if not part or not isinstance(whole, dict) or part not in whole:
+                break
+            whole = whole[part]
+        return json.dumps(whole)
+
+    def deliver(self, schedule: CloudSchedule, target: Mapping[str, Any], payload: str) -> None:
+        """Hand an event to a target that is no function: a queue, a topic, a state machine, a bus."""
+        responses = _ministack("core.responses")
+        context = contextvars.copy_context()
+
+        def dispatch() -> None:
+            responses.set_request_account_id(schedule.account)
+            responses.set_request_region(schedule.region)
+            event = {"Source": "aws.events", "DetailType": "Scheduled Event", "Detail": "{}", "Time": time.time()}
+            self._events._invoke_target({**target, "Input": payload}, event, schedule.record)
+
+        context.run(dispatch)
+
+    def recorded(self, resource_type: str) -> list[RecordedResource]:
+        """The deployed resources of a type that is recorded only."""
+        return [entry for entry in list(self._recorded.values()) if entry.resource_type == resource_type]
+
+    # -- SnapStart ----------------------------------------------------------------------------------------------
+
+    def _take_over_snapshots(self) -> None:
+        """Make the snapshots of published versions here, and fail a deployment whose version has none."""
+        stacks = _ministack("services.cloudformation.stacks")
+        runs_on_worker_thread = stacks._runs_on_worker_thread
+        self._replace(self._lambda, "_snapstart_provision_version_async", self._snapshot_version)
+        # A function's init may call this cloud, which cannot answer while its event loop waits for the function.
+        self._replace(stacks, "_runs_on_worker_thread", lambda kind: kind == _VERSION or runs_on_worker_thread(kind))
+        self._after_each_change(_VERSION, lambda arn, _properties: self._await_snapshot(FunctionArn.parse(arn)))
+
+    def _snapshot_version(self, name: str, version: dict[str, Any]) -> None:
+        """What MiniStack calls when a version with SnapStart was published."""
+        config = version["config"]
+
+        def make() -> None:
+            try:
+                if self._make_snapshot is not None:
+                    self._make_snapshot(FunctionArn.parse(config["FunctionArn"]), config)
+            except Exception as error:  # whatever it was, the version is not to stay pending
+                config.update(State="Failed", StateReason=str(error), StateReasonCode="FunctionError")
+            else:
+                config.update(State="Active", StateReason="", StateReasonCode="", LastUpdateStatus="Successful")
+
+        threading.Thread(target=make, name=f"snapshot-{name}", daemon=True).start()
+
+    def _await_snapshot(self, arn: FunctionArn) -> None:
+        deadline = time.monotonic() + _SNAPSHOT_SECONDS
+        while time.monotonic() < deadline:
+            deployed = self.function(arn)
+            config = {} if deployed is None else deployed.configurations.get(arn.qualifier or "", {})
+            if config.get("State") == "Failed":
+                raise ValueError(f"{arn} did not become active: {config.get('StateReason')}")
+            if config.get("State") != "Pending" or (config.get("SnapStart") or {}).get("OptimizationStatus") != "On":
+                return
+            time.sleep(0.02)
+        raise ValueError(f"{arn} did not become active: its snapshot was not made in {_SNAPSHOT_SECONDS:.0f} seconds")
 
     # -- deployed functions -------------------------------------------------------------------------------------
 
@@ -332,11 +510,12 @@ class EmbeddedCloud:
         for module, name, value in reversed(self._originals):
             setattr(module, name, value)
         self._originals.clear()
-        if self._provisioner_of_functions is not None:
-            self._provisioners._RESOURCE_HANDLERS[_FUNCTION] = self._provisioner_of_functions
-            self._provisioner_of_functions = None
-        for name in self._recorded_only:
+        for name, handler in self._original_handlers.items():
+            self._provisioners._RESOURCE_HANDLERS[name] = handler
+        self._original_handlers.clear()
+        for name in self._added_types:
             self._provisioners._RESOURCE_HANDLERS.pop(name, None)
+        self._added_types.clear()
         self._recorded_only.clear()
         for name, saved in self._saved_environment.items():
             if saved is None:
@@ -355,7 +534,7 @@ def _ministack(name: str) -> Any:
 
 
 def _recording_handler(
-    resource_type: str, account: str, region: str, recorded: dict[str, Mapping[str, Any]]
+    resource_type: str, account: str, region: str, recorded: dict[str, RecordedResource]
 ) -> dict[str, Callable[..., Any]]:
     """The handler of a resource type that is recorded only: a physical id and an ARN, nothing behind them.
 
@@ -363,13 +542,16 @@ def _recording_handler(
         resource_type: The type.
         account: The account of its ARNs.
         region: Their region.
-        recorded: Receives the properties of each resource, by its ARN.
+        recorded: Receives each resource, by its ARN; a deleted one leaves.
     """
     _, service, kind = resource_type.split("::") if resource_type.count("::") == 2 else ("", "custom", "")
 
+    def arn_of(physical_id: str) -> str:
+        return f"arn:aws:{service.lower()}:{region}:{account}:{physical_id}"
+
     def attributes(physical_id: str, properties: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-        arn = f"arn:aws:{service.lower()}:{region}:{account}:{physical_id}"
-        recorded[arn] = properties
+        arn = arn_of(physical_id)
+        recorded[arn] = RecordedResource(resource_type, physical_id, account, region, properties)
         # A resource's attributes bear its kind in their names or do not: AccessPointArn, but RoleArn, and just Arn.
         return physical_id, {"Arn": arn, "Id": physical_id, f"{kind}Arn": arn, f"{kind}Id": physical_id}
 
@@ -379,10 +561,14 @@ def _recording_handler(
     def update(physical_id: str, _old: object, new: Mapping[str, Any], *_: object) -> tuple[str, dict[str, str]]:
         return attributes(physical_id, new)
 
-    def delete(_physical_id: str, _properties: Mapping[str, Any]) -> None:
-        return None
+    def delete(physical_id: str, _properties: Mapping[str, Any]) -> None:
+        recorded.pop(arn_of(physical_id), None)
 
     return {"create": create, "update": update, "delete": delete}
+
+
+def _do_nothing() -> None:
+    """In place of what the twin does itself."""
 
 
 def _free_port() -> int:

@@ -14,14 +14,21 @@ from onnx_inference.extras import MissingExtra
 from onnx_inference.local import (
     AssemblyError,
     CdkCliError,
+    Clock,
     CloudError,
     DeploymentError,
+    HostLimits,
     IncompleteDeployment,
     LocalTwin,
     SynthesisError,
 )
 from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION
 from onnx_inference.local.lambda_host.invocation import NotServed
+from onnx_inference.local.load.command import duration as load_duration
+from onnx_inference.local.load.command import rate as load_rate
+from onnx_inference.local.load.command import run_load
+from onnx_inference.local.load.load_test import LoadError, LoadPlan
+from onnx_inference.local.load.request_body import LoadRequest
 from onnx_inference.local.report import Report
 
 _FAILURES = (
@@ -30,6 +37,7 @@ _FAILURES = (
     CloudError,
     DeploymentError,
     IncompleteDeployment,
+    LoadError,
     MissingExtra,
     NotServed,
     SynthesisError,
@@ -62,6 +70,42 @@ _FAILURES = (
     metavar="ID",
     help="Account of stacks that leave it open.",
 )
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0.0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Of the clock that idle expiry, schedules and scaling run on.",
+)
+@click.option(
+    "--max-environments",
+    type=click.IntRange(1),
+    help="Of one function version, provisioned ones not counted. Default: two per processor, at least 10.",
+)
+@click.option(
+    "--load", "rate", callback=load_rate, metavar="RATE", help="Send requests to the first API, like 20rps; then end."
+)
+@click.option(
+    "--for",
+    "seconds",
+    callback=load_duration,
+    default="60s",
+    show_default=True,
+    metavar="TIME",
+    help="For how long: 60s, 5m.",
+)
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the load's report here, and the timeline of environments beside it.",
+)
+@click.option(
+    "--body",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What to send. Default: what the model says that it takes, with zeros.",
+)
+@click.option("--path", metavar="PATH", help="Where to send --body, after the API's URL.")
 @click.option("-v", "--verbose", is_flag=True, help="Print embedded metrics too.")
 def local(
     stacks: tuple[str, ...],
@@ -74,6 +118,13 @@ def local(
     no_auth: bool,
     region: str,
     account: str,
+    speed: float,
+    max_environments: int | None,
+    rate: float | None,
+    seconds: float,
+    report_path: Path | None,
+    body: Path | None,
+    path: str | None,
     verbose: bool,
 ) -> None:
     """Deploy STACKs (default: all) to an embedded cloud and serve their APIs on loopback until Ctrl-C.
@@ -84,6 +135,10 @@ def local(
         raise click.UsageError("--app and --assembly exclude each other.")
     if container_engine is not None and not cdk_cli:
         raise click.UsageError("--container-engine needs --cdk-cli, which builds and pushes the images.")
+    if rate is None and (report_path is not None or body is not None or path is not None):
+        raise click.UsageError("--report, --body and --path belong to --load.")
+    if body is not None and path is None:
+        raise click.UsageError("--body needs --path: where it is to be sent.")
     report = Report(Console(highlight=False), verbose=verbose)
     _interrupt_on_termination()
     twin = LocalTwin(
@@ -92,6 +147,8 @@ def local(
         first_port=port,
         enforce_auth=not no_auth,
         container_engine=container_engine,
+        limits=None if max_environments is None else HostLimits(environments_per_version=max_environments),
+        clock=Clock(speed=speed),
         on_request=report.request,
         on_invocation=report.invocation,
         on_log=report.log,
@@ -101,6 +158,10 @@ def local(
             report.say(f"Deploying to {twin.credentials.endpoint_url} ...")
             twin.deploy(app=app, assembly=assembly, context=_pairs(context), stacks=stacks, cdk_cli=cdk_cli)
             _introduce(twin, report, no_auth=no_auth)
+            if rate is not None:
+                run_load(twin, report, LoadPlan(rate, seconds), _request(body, path), report_path)
+                return
+            report.say("Ready. Press Ctrl-C to stop.", style="bold green")
             with contextlib.suppress(KeyboardInterrupt):
                 threading.Event().wait()
             # A second Ctrl-C would leave processes behind.
@@ -124,7 +185,17 @@ def _introduce(twin: LocalTwin, report: Report, *, no_auth: bool) -> None:
         report.say("WARNING: --no-auth: every request is let through. On AWS the same APIs refuse them.", "bold red")
     report.say("To sign requests, or to point an SDK at this cloud:")
     report.say(twin.credentials.export_lines())
-    report.say("Ready. Press Ctrl-C to stop.", style="bold green")
+    for name, reason in twin.refused_schedules().items():
+        report.say(f"WARNING: the schedule {name} never fires: {reason}", "bold red")
+
+
+def _request(body: Path | None, path: str | None) -> LoadRequest | None:
+    if path is None:
+        return None
+    if body is None:
+        return LoadRequest(path.lstrip("/"), method="GET")
+    kind = "application/json" if body.suffix == ".json" else "application/octet-stream"
+    return LoadRequest(path.lstrip("/"), headers={"Content-Type": kind}, body=body.read_bytes())
 
 
 def _interrupt_on_termination() -> None:

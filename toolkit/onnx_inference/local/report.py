@@ -17,12 +17,14 @@ class Report:
     """Prints tables and lines to a console."""
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
-        self._console = console
+        self.console = console
         self._verbose = verbose
+        #: Print no lines of requests, invocations and logs, while something else is shown.
+        self.quiet = False
 
     def say(self, text: str, style: str = "") -> None:
         """One line of plain text."""
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        self.console.print(Text(text, style=style), soft_wrap=True)
 
     def endpoints(self, endpoints: Iterable[Endpoint], commands: Mapping[str, str]) -> None:
         """The table of what is served.
@@ -44,7 +46,7 @@ class Report:
                 "\n".join(names),
                 "\n".join(commands.get(str(f), "") for f in endpoint.functions),
             )
-        self._console.print(table)
+        self.console.print(table)
         # Once more as plain lines: a narrow terminal folds what one wants to copy.
         for endpoint in endpoints:
             self.say(f"{endpoint.kind}: {endpoint.url}", style="bold")
@@ -57,7 +59,7 @@ class Report:
         for entry in entries:
             table.add_row(entry.resource_type, str(entry.count), entry.reason)
         if table.row_count:
-            self._console.print(table)
+            self.console.print(table)
 
     def outputs(self, outputs: Mapping[str, str]) -> None:
         """The outputs of the stacks."""
@@ -66,6 +68,8 @@ class Report:
 
     def request(self, record: RequestRecord) -> None:
         """One line per answered request."""
+        if self.quiet:
+            return
         line = (
             f"{record.received_at:%H:%M:%S} {record.method} {record.path} {record.status} {record.duration_ms:.1f} ms"
         )
@@ -73,18 +77,25 @@ class Report:
 
     def invocation(self, record: InvocationRecord) -> None:
         """One line per invocation that no request made."""
-        self.say(f"{record.started_at:%H:%M:%S} invoke {record.function_name}{_invocation(record)}")
+        if not self.quiet:
+            name = "ping" if record.kind == "ping" else "invoke"
+            self.say(f"{record.started_at:%H:%M:%S} {name} {record.function_name}{_invocation(record)}")
 
     def log(self, line: LogLine) -> None:
         """One line per line that a function prints; embedded metrics only when verbose."""
-        if self._verbose or not line.is_metrics:
+        if not self.quiet and (self._verbose or not line.is_metrics):
             self.say(f"  {line.function_name}[{line.function_version}] {line.message}", style="dim")
 
 
 def _invocation(record: InvocationRecord | None) -> str:
     if record is None:
         return ""
-    start = f"cold, init {record.init_duration_ms or 0.0:.0f} ms" if record.cold_start else "warm"
+    if not record.cold_start:
+        start = "warm"
+    elif record.restore_duration_ms is not None:
+        start = f"cold, restore {record.restore_duration_ms:.0f} ms"
+    else:
+        start = f"cold, init {record.init_duration_ms or 0.0:.0f} ms"
     status = "" if record.status == "success" else f", {record.status} {record.error_type}"
     return (
         f" | {start}, {record.duration_ms:.1f} ms, {record.max_memory_used_mb}/{record.memory_size_mb} MB, "

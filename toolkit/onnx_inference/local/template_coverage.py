@@ -7,7 +7,7 @@ from dataclasses import dataclass
 #: Types, or the beginnings of types, that exist after a deployment but do nothing here.
 _RECORDED = {
     "AWS::ApiGateway::Account": "API Gateway writes no access logs",
-    "AWS::ApplicationAutoScaling::": "nothing is scaled",
+    "AWS::ApplicationAutoScaling::": "only provisioned concurrency is scaled: on schedules and by its utilisation",
     "AWS::CloudWatch::": "alarms are not evaluated, dashboards not drawn",
     "AWS::CodeDeploy::": "traffic is shifted at once",
     "Custom::VpcRestrictDefaultSG": "no network is made",

@@ -1,5 +1,7 @@
 """The local twin: an embedded cloud, a Lambda host and a gateway, and what is deployed to them."""
 
+import functools
+import json
 import shutil
 import tempfile
 import threading
@@ -14,20 +16,29 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from onnx_inference.local.cdk_cli import CdkCli, CliRun
+from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION, EmbeddedCloud
 from onnx_inference.local.cloud_assembly import CloudAssembly, StackArtifact
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.deployment import DeployedStack, DeploymentError, QuickDeployment, stack_resources
 from onnx_inference.local.endpoint import Endpoint
-from onnx_inference.local.gateway.gateway import DeployedApi, Gateway, deployed_apis
+from onnx_inference.local.gateway.gateway import FUNCTION_URL, DeployedApi, Gateway, deployed_apis
 from onnx_inference.local.gateway.http_server import RequestRecord
 from onnx_inference.local.lambda_host.container_engine import ContainerEngine
+from onnx_inference.local.lambda_host.environment_records import REQUEST, EnvironmentRecord, Throttle
 from onnx_inference.local.lambda_host.execution_environment import require_runtime_client
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 from onnx_inference.local.lambda_host.function_logs import FunctionLogs, LogLine, MetricDatum
-from onnx_inference.local.lambda_host.host import HostLimits, LambdaHost
+from onnx_inference.local.lambda_host.host import HostLimits, InitFailed, LambdaHost
 from onnx_inference.local.lambda_host.image_asset import ImageAsset, ImageAssets
 from onnx_inference.local.lambda_host.invocation import InvocationRecord, InvocationResult
+from onnx_inference.local.load.load_test import LoadError, LoadPlan, LoadResult, LoadTest
+from onnx_inference.local.load.request_body import LoadRequest, inference_request, metadata_path, model_of
+from onnx_inference.local.load.summary import functions_environments
+from onnx_inference.local.schedules.agenda import Agenda
+from onnx_inference.local.schedules.scaling import Scaling, ScalingChange, is_run_here
+from onnx_inference.local.schedules.schedule import ScheduleFiring
+from onnx_inference.local.schedules.timetable import Timetable
 from onnx_inference.local.synthesis import CdkApp
 from onnx_inference.local.template_coverage import RecordedOnly, recorded_only
 
@@ -73,9 +84,11 @@ class LocalTwin:
         container_engine: `podman` or `docker`, to really build images, push them to the embedded cloud and run them in
             containers; only with `cdk_cli`. Default: none is needed, the staged directories run in processes.
         limits: What the Lambda host allows itself on this machine.
+        clock: What idle expiry, schedules and scaling run on. Default: this machine's time.
         on_request: Called with the record of each answered request.
         on_invocation: Called with the record of each invocation that no request made.
         on_log: Called with each line a function prints.
+        on_firing: Called with the record of each firing of a schedule.
     """
 
     def __init__(
@@ -87,9 +100,11 @@ class LocalTwin:
         enforce_auth: bool = True,
         container_engine: str | None = None,
         limits: HostLimits | None = None,
+        clock: Clock | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
         on_invocation: Callable[[InvocationRecord], None] | None = None,
         on_log: Callable[[LogLine], None] | None = None,
+        on_firing: Callable[[ScheduleFiring], None] | None = None,
     ) -> None:
         self._account = account
         self._region = region
@@ -98,8 +113,12 @@ class LocalTwin:
         self._container_executable = container_engine
         self._container_engine: ContainerEngine | None = None
         self._limits = limits
-        self._on_request = on_request
         self._on_invocation = on_invocation
+        self._on_firing = on_firing
+        #: The twin's clock.
+        self.clock = clock or Clock()
+        self._functions: list[FunctionArn] = []
+        self._listeners: list[Callable[[RequestRecord], None]] = [] if on_request is None else [on_request]
         self._source: DeploymentSource | None = None
         self._stacks: dict[str, StackArtifact] = {}
         self._assembly: CloudAssembly | None = None
@@ -109,7 +128,12 @@ class LocalTwin:
         if on_log is not None:
             self._logs.listen(on_log)
         self._images = ImageAssets()
-        self._cloud = EmbeddedCloud(self._invoke_for_cloud, account=account, region=region)
+        self._cloud = EmbeddedCloud(
+            self._invoke_for_cloud,
+            account=account,
+            region=region,
+            make_snapshot=lambda arn, config: self._host.snapshot(arn, config),
+        )
         self._started = False
         #: What the CDK CLI was run with and printed, in order; empty on the quick path.
         self.cli_runs: list[CliRun] = []
@@ -139,22 +163,42 @@ class LocalTwin:
             limits=self._limits,
             container_engine=self._container_engine,
             access_point=self._cloud.access_point,
+            clock=self.clock,
         )
         self._gateway = Gateway(
             self._cloud,
-            self._host.invoke,
+            functools.partial(self._host.invoke, kind=REQUEST),
             enforce_auth=self._enforce_auth,
             first_port=self._first_port,
-            on_request=self._on_request,
+            on_request=self._requested,
         )
         self._quick = QuickDeployment(self._cloud, self._account, self._region)
+        self._start_agenda()
         self._started = True
+
+    def _start_agenda(self) -> None:
+        self._agenda = Agenda(self.clock, self._look_at_schedules)
+        self._timetable = Timetable(self._cloud, self.clock, self._agenda, self._invoke_recorded, self._on_firing)
+        self._scaling = Scaling(
+            self._cloud,
+            self.clock,
+            self._agenda,
+            utilization=self._host.utilization,
+            provision=lambda: self._host.provision(self._functions),
+            note=self._timetable.note,
+        )
+        self._agenda.start()
+
+    def _look_at_schedules(self) -> None:
+        self._timetable.refresh()
+        self._scaling.refresh()
 
     def stop(self) -> None:
         """Stop everything: no process, port or file stays behind."""
         if not self._started:
             return
         self._started = False
+        self._agenda.close()
         self._gateway.close()
         self._host.close()
         self._cloud.stop()
@@ -294,7 +338,11 @@ class LocalTwin:
         return CdkCli(source.directory.resolve(), self.credentials, self._cloud.caller_environment(), docker)
 
     def _serve(self) -> None:
-        """Serve what is deployed now."""
+        """Serve what is deployed now.
+
+        Raises:
+            DeploymentError: Provisioned environments could not be initialised.
+        """
         apis: list[DeployedApi] = []
         functions: list[FunctionArn] = []
         for stack in self._stacks.values():
@@ -306,9 +354,17 @@ class LocalTwin:
                 for resource in resources
                 if resource["ResourceType"] == _FUNCTION
             ]
-        self._gateway.refresh(apis)
+        self._functions = functions
         self._host.retain(functions)
-        self._host.provision(functions)
+        failure = None
+        try:
+            # Before the APIs answer: provisioned concurrency is ready ahead of the first request.
+            self._host.provision(functions)
+        except InitFailed as error:
+            failure = DeploymentError(str(error))
+        self._gateway.refresh(apis)
+        if failure is not None:
+            raise failure
 
     def _all_resources(self, stack_name: str, account: str, region: str) -> list[dict[str, Any]]:
         """The resources of a stack and of those nested in it."""
@@ -372,7 +428,12 @@ class LocalTwin:
 
     def recorded_only(self) -> list[RecordedOnly]:
         """What of the deployed templates the twin records and does not run."""
-        types = [name for stack in self._stacks.values() for name in stack.resource_types()]
+        types = [
+            str(resource["Type"])
+            for stack in self._stacks.values()
+            for resource in stack.template.get("Resources", {}).values()
+            if not is_run_here(resource)
+        ]
         return recorded_only(types, self._cloud.is_recorded_only)
 
     def _described(self, stack: StackArtifact) -> DeployedStack:
@@ -380,6 +441,90 @@ class LocalTwin:
         if found is None:
             raise DeploymentError(f"{stack.stack_name} is not deployed")
         return found
+
+    # -- load ---------------------------------------------------------------------------------------------------
+
+    def load(
+        self,
+        plan: LoadPlan,
+        *,
+        request: LoadRequest | None = None,
+        url: str | None = None,
+        on_progress: Callable[[LoadTest], None] | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> LoadResult:
+        """Send real requests to a deployed API, each at its time, and put together what came of them.
+
+        Args:
+            plan: How many, when.
+            request: What to send. Default: what the function's model says that it takes. The environment that is
+                started only to ask it is stopped again, so that the load begins as if nobody had asked.
+            url: Which of the endpoints. Default: the first.
+            on_progress: Called a few times a second, and once at the end.
+            interrupted: Ends the load early.
+
+        Raises:
+            LoadError: Nothing is served, or there is no model to ask.
+        """
+        endpoint = next((e for e in self.endpoints() if url in (None, e.url)), None)
+        if endpoint is None:
+            raise LoadError("There is no such endpoint to send requests to." if url else "No API is served.")
+        service = ("lambda" if endpoint.kind == FUNCTION_URL else "execute-api") if self._enforce_auth else None
+        credentials = self._cloud.credentials()
+        names = tuple(sorted({function.name for function in endpoint.functions}))
+        if request is None:
+            request = self._request_for(endpoint, service)
+        test = LoadTest(endpoint.url, request, plan, self.clock, credentials, service)
+        self._listeners.append(test.observe)
+        started_at, began = self.clock.now(), time.perf_counter()
+        runner = threading.Thread(target=test.run, args=(interrupted,), name="load", daemon=True)
+        runner.start()
+        while runner.is_alive():
+            runner.join(timeout=0.25)
+            if on_progress is not None:
+                on_progress(test)
+        seconds, ended_at = time.perf_counter() - began, self.clock.now()
+        self._listeners.remove(test.observe)
+        lives = [record for name in names for record in self.environments(name)]
+        throttles = [t for name in names for t in self.throttles(name) if started_at <= t.at <= ended_at]
+        return LoadResult(
+            plan=plan,
+            request=request,
+            url=endpoint.url,
+            functions=names,
+            speed=self.clock.speed,
+            started_at=started_at,
+            ended_at=ended_at,
+            seconds=seconds,
+            samples=tuple(test.collected()),
+            environments=functions_environments(lives, started_at),
+            throttles=tuple(throttles),
+            late=test.late,
+        )
+
+    def _request_for(self, endpoint: Endpoint, service: str | None) -> LoadRequest:
+        """An inference request for the model behind an endpoint, which is asked what it takes."""
+        for function in endpoint.functions:
+            deployed = self._cloud.function(function)
+            version = None if deployed is None else deployed.version_of(function.qualifier, lambda: 1.0)
+            configuration = None if deployed is None or version is None else deployed.configuration(version)
+            model = None if configuration is None else model_of(configuration.environment)
+            if model is None:
+                continue
+            asking = LoadTest(endpoint.url, LoadRequest(""), LoadPlan(1, 1), self.clock, self.credentials, service)
+            status, body = asking.fetch("GET", metadata_path(model))
+            if status != 200:
+                raise LoadError(f"The model {model} answered {status} when asked what it takes: {body[:300]!r}")
+            self._host.forget_lone_requests(function.name)
+            try:
+                return inference_request(model, json.loads(body))
+            except (KeyError, TypeError, ValueError) as error:
+                raise LoadError(f"What the model {model} says that it takes cannot be sent: {error}") from error
+        raise LoadError("No model is known behind the API: give a request by --body and --path.")
+
+    def _requested(self, record: RequestRecord) -> None:
+        for listener in list(self._listeners):
+            listener(record)
 
     # -- what runs ----------------------------------------------------------------------------------------------
 
@@ -391,6 +536,29 @@ class LocalTwin:
     def invocations(self, function: str | None = None) -> list[InvocationRecord]:
         """The records of invocations, oldest first; of one function when it is named."""
         return self._host.records(function)
+
+    def environments(self, function: str | None = None) -> list[EnvironmentRecord]:
+        """The lives of the execution environments there are and were, oldest first; of one function when it is named.
+
+        Times are the clock's. Whatever the twin shows of cold starts is counted from these records.
+        """
+        return self._host.environment_records(function)
+
+    def throttles(self, function: str | None = None) -> list[Throttle]:
+        """The invocations that were refused for want of concurrency, oldest first."""
+        return self._host.throttles(function)
+
+    def firings(self, schedule: str | None = None) -> list[ScheduleFiring]:
+        """What schedules, rules and scheduled scaling actions fired, oldest first; one of them when it is named."""
+        return [firing for firing in self._timetable.firings() if schedule in (None, firing.name)]
+
+    def scaling(self) -> list[ScalingChange]:
+        """How Application Auto Scaling has changed provisioned concurrency, oldest first."""
+        return self._scaling.changes()
+
+    def refused_schedules(self) -> dict[str, str]:
+        """The schedules and scaling actions that cannot fire, by name, with the reason."""
+        return {**self._timetable.refused, **self._scaling.refused}
 
     def logs(self, function: str | None = None) -> list[LogLine]:
         """What the functions printed, oldest first; of one function when it is named."""
@@ -412,7 +580,10 @@ class LocalTwin:
         return "" if configuration is None else " ".join(configuration.command)
 
     def _invoke_for_cloud(self, arn: str, payload: bytes) -> InvocationResult:
-        result = self._host.invoke(FunctionArn.parse(arn), payload)
+        return self._invoke_recorded(FunctionArn.parse(arn), payload)
+
+    def _invoke_recorded(self, arn: FunctionArn, payload: bytes) -> InvocationResult:
+        result = self._host.invoke(arn, payload)
         if self._on_invocation is not None:
             self._on_invocation(result.record)
         return result

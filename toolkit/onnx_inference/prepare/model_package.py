@@ -170,6 +170,11 @@ def check_target(target: Path, *, force: bool) -> None:
     """
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise Refused("output-exists", f"{target} is there, and is no directory.", "Give another directory with -o.")
+    for parent in target.parents:
+        if parent.exists():
+            if not parent.is_dir():
+                raise Refused("output-exists", f"{parent} is no directory.", "Give a directory below one with -o.")
+            break
     if not target.is_dir() or not any(target.iterdir()):
         return
     if not is_package(target):

@@ -17,6 +17,8 @@ from .tensors import is_external, nodes, tensors
 GRAPH = "model.onnx"
 _GIT_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _PROTOBUF_LIMIT = 2**31 - 1
+_OLDEST_OPSET = 7  # onnxruntime's kernels begin there: docs/Versioning.md of its repository
+_COMMON_OPSET = 17  # every release since 2022 has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +266,20 @@ def check_structure(proto: ModelProto) -> None:
         ) from None
 
 
-def unknown_operator(message: str) -> Refused:
-    """For an operator that onnxruntime's CPU kernels do not have."""
+def unknown_operator(message: str, opset: int | None = None) -> Refused:
+    """For an operator that onnxruntime's CPU kernels do not have.
+
+    Args:
+        message: Of who found it.
+        opset: The model's version of the standard operator set, where that may be the cause.
+    """
+    if opset is not None and opset < _OLDEST_OPSET:
+        return Refused(
+            "model-opset",
+            f"The model uses operator set ai.onnx {opset}; onnxruntime {onnxruntime_version()} has kernels from "
+            f"{_OLDEST_OPSET} on: {message}",
+            f"Export with a newer opset, or convert: onnx.version_converter.convert_version(model, {_COMMON_OPSET}).",
+        )
     return Refused(
         "model-operator",
         f"The model has an operator that onnxruntime {onnxruntime_version()} cannot run on a CPU: {message}",

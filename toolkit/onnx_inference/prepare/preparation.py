@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from . import batching
+from .batching import Batching
 from .errors import Refused
 from .goldens import Goldens, given_goldens, made_up_goldens, run_feeds, timed_feed
 from .graph_variants import GraphVariant, Precision, make_variants, unoptimized
@@ -133,6 +135,7 @@ class Prepared:
         size_before: Bytes of the model as it was given.
         size_after: Bytes of the package's graph and weights.
         parity: By output.
+        batching: What a row costs by the number of rows; None where rows cannot be put on top of each other.
     """
 
     manifest: Mapping[str, Any]
@@ -141,6 +144,7 @@ class Prepared:
     size_before: int
     size_after: int
     parity: Sequence[OutputParity]
+    batching: Batching | None = None
 
 
 def default_name(model: Path) -> str:
@@ -175,6 +179,8 @@ def prepare(request: Request, steps: Steps) -> Prepared:
         original = Candidate(model.path, "as given", SessionOptions(), thread_count(request.memory_size))
         found = _search(bench, original, variants, request.objective, steps)
         variant = next(variant for variant in variants if variant.path == found.best.graph)
+        with steps.step("Measuring batches", len(batching.SIZES)) as advance:
+            batches = batching.measure(found.best, signature, timed_feed(goldens, signature), scratch, advance)
         with steps.step("Comparing with the original"):
             parity = _parity(request, signature, goldens, found, scratch)
         _check_gates(request, variant, found.before, found.after, parity)
@@ -203,11 +209,14 @@ def prepare(request: Request, steps: Steps) -> Prepared:
             "objective": request.objective,
             "reasons": [*reasons_for(found, variant), *mended, *notes],
             "parity": [output.to_manifest() for output in parity],
-            "measurements": _measurements(request, found),
+            "measurements": {
+                **_measurements(request, found),
+                **({} if batches is None else {"batching": batches.to_manifest()}),
+            },
         }
         write_manifest(package, manifest)
     size = sum(part["size"] for part in parts)
-    return Prepared(manifest, found.before, found.after, given.size, size, parity)
+    return Prepared(manifest, found.before, found.after, given.size, size, parity, batches)
 
 
 def _loadable(model: OnnxModel, scratch: Path) -> tuple[OnnxModel, SessionRun, list[str]]:
@@ -220,7 +229,7 @@ def _loadable(model: OnnxModel, scratch: Path) -> tuple[OnnxModel, SessionRun, l
             with contextlib.suppress(SessionFailed):
                 note = "The model as given does not load, because shapes are outside the graph: they are inside now."
                 return mended, _load(mended), [note]
-        raise _not_loadable(error.message) from None
+        raise _not_loadable(error.message, model.opsets().get("")) from None
 
 
 def _load(model: OnnxModel) -> SessionRun:
@@ -230,9 +239,9 @@ def _load(model: OnnxModel) -> SessionRun:
         return run_session(model.path, SessionOptions())
 
 
-def _not_loadable(message: str) -> Refused:
+def _not_loadable(message: str, opset: int | None) -> Refused:
     if _NOT_RUNNABLE.search(message):
-        return unknown_operator(message)
+        return unknown_operator(message, opset)
     fix = "Export the model again, with the newest release of the exporter that you can use."
     if "locale" in message:
         fix = "Set the attribute locale of its StringNormalizer to 'C': Lambda has few others."

@@ -49,6 +49,8 @@ class Report:
             column.justify = "right"
         table.add_row("size", _mb(result.size_before), _mb(result.size_after))
         _add_measurements(table, result.before, result.after)
+        if (batches := result.batching) is not None:
+            table.add_row("rows of a micro-batch", "", f"{batches.recommended} ({batches.gain():.1f} x rows/s)")
         table.add_row("agreement", "", _agreement(result.parity))
         table.add_row("largest difference", "", _difference(result.parity))
         self._out.print(table)

@@ -37,15 +37,26 @@ def read_arrays(path: Path) -> dict[str, Array]:
     Raises:
         ValueError: it is no .npz file, or it holds pickled objects.
     """
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            if file.read(6) == b"\x93NUMPY":
+                raise ValueError("it holds one array; save arrays by name with numpy.savez")
+        raise ValueError("it is not an .npz file")
     try:
-        stored = np.load(path, allow_pickle=False)
-        if not isinstance(stored, np.lib.npyio.NpzFile):
-            raise ValueError("it holds one array; save arrays by name with numpy.savez")
-        with stored:
-            arrays = {name: np.asarray(stored[name]) for name in stored.files}
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: _stored(stored, name) for name in stored.files}
     except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"it is not an .npz file: {error}") from None
+        raise ValueError(f"it is not an .npz file, or damaged: {error}") from None
     return {name: _as_objects(array) if array.dtype.kind in "US" else array for name, array in arrays.items()}
+
+
+def _stored(stored: np.lib.npyio.NpzFile, name: str) -> Array:
+    try:
+        return np.asarray(stored[name])
+    except ValueError as error:
+        if "pickle" in str(error):
+            raise ValueError(f"{name!r} holds Python objects; save strings as array.astype(str)") from None
+        raise
 
 
 def _as_objects(strings: Array) -> Array:

@@ -66,3 +66,9 @@ def count(event, context):
     global _CALLS
     _CALLS += 1
     return _CALLS
+
+
+def hold(event, context):
+    """Be busy for as long as the event says."""
+    time.sleep(event.get("hold_ms", 0) / 1000)
+    return {"pid": os.getpid(), "type": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]}

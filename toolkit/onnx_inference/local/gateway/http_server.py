@@ -69,7 +69,7 @@ class HttpResponse:
 
 @dataclass(frozen=True)
 class RequestRecord:
-    """One answered request."""
+    """One answered request; `trace_id` is what the client sent as X-Amzn-Trace-Id."""
 
     api: str
     method: str
@@ -78,6 +78,7 @@ class RequestRecord:
     duration_ms: float
     received_at: datetime
     invocation: InvocationRecord | None
+    trace_id: str | None = None
 
 
 class ApiServer:
@@ -151,7 +152,14 @@ class _Handler(LoopbackHandler):
             duration = (time.perf_counter() - started) * 1000
             self.site.on_request(
                 RequestRecord(
-                    self.site.api, self.command, self.path, response.status, duration, received_at, response.invocation
+                    self.site.api,
+                    self.command,
+                    self.path,
+                    response.status,
+                    duration,
+                    received_at,
+                    response.invocation,
+                    self.headers.get("X-Amzn-Trace-Id"),
                 )
             )
 

@@ -17,7 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.lambda_host import environment_records as life
 from onnx_inference.local.lambda_host.container_engine import ContainerEngine
+from onnx_inference.local.lambda_host.environment_records import EnvironmentLedger, EnvironmentLife
 from onnx_inference.local.lambda_host.file_systems import FileSystems
 from onnx_inference.local.lambda_host.function_configuration import FunctionConfiguration
 from onnx_inference.local.lambda_host.function_logs import FunctionLogs
@@ -27,6 +29,8 @@ from onnx_inference.local.lambda_host.runtime_api import RuntimeApi, RuntimeInvo
 
 #: Lambda gives the init phase ten seconds, then begins it again within the first invocation.
 INIT_PHASE_SECONDS = 10.0
+#: SnapStart: the restore with its hooks may take this long.
+RESTORE_SECONDS = 10.0
 #: How often memory and life of the process are looked at while something is awaited from it.
 _SAMPLING_SECONDS = 0.02
 _LOG_TAIL_BYTES = 4096
@@ -73,7 +77,9 @@ class ExecutionEnvironment:
         workspace: Its directories.
         credentials: The embedded cloud's endpoint and credentials.
         logs: Where its output goes.
+        ledger: Keeps the record of its life.
         initialization_type: AWS_LAMBDA_INITIALIZATION_TYPE.
+        provisioned_for: The alias or version whose provisioned concurrency it is part of.
         container_engine: Runs the function's image in a container, instead of its staged directory in a process.
         file_systems: The directories behind the function's mounts.
     """
@@ -83,11 +89,14 @@ class ExecutionEnvironment:
     workspace: Workspace
     credentials: LocalCredentials
     logs: FunctionLogs
-    initialization_type: str = "on-demand"
+    ledger: EnvironmentLedger
+    initialization_type: str = life.ON_DEMAND
+    provisioned_for: str | None = None
     container_engine: ContainerEngine | None = None
     file_systems: FileSystems | None = None
     log_stream: str = field(init=False)
-    last_used: float = field(init=False, default_factory=time.monotonic)
+    last_used: float = field(init=False)
+    record: EnvironmentLife = field(init=False)
     _api: RuntimeApi | None = field(init=False, default=None)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
     _reader: threading.Thread | None = field(init=False, default=None)
@@ -100,11 +109,19 @@ class ExecutionEnvironment:
     def __post_init__(self) -> None:
         day = datetime.now(UTC).strftime("%Y/%m/%d")
         self.log_stream = f"{day}/[{self.configuration.version}]{uuid.uuid4().hex}"
+        self.last_used = self.ledger.clock.time()
+        self.record = self.ledger.open(
+            self.configuration.name,
+            self.configuration.version,
+            self.log_stream,
+            self.initialization_type,
+            self.provisioned_for,
+        )
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     def initialise(self, request_id: str, limit_seconds: float) -> Outcome:
-        """Start the process and wait until it asks for its first event.
+        """Start the process and wait until it asks for its first event, or with SnapStart to be restored.
 
         Args:
             request_id: The invocation that it is started for; named in errors.
@@ -122,8 +139,40 @@ class ExecutionEnvironment:
             error_type = _error_type(self._api.init_error)
             return Outcome("init_error", self._api.init_error, duration, error_type)
         if ended == "done":
+            self.last_used = self.ledger.clock.time()
+            self.record.initialised(duration, ready=self._api.ready.is_set())
             return Outcome("success", b"", duration)
         return self._failure(ended, request_id, duration, limit_seconds)
+
+    @property
+    def waits_for_restore(self) -> bool:
+        """Whether it was initialised up to its snapshot, and no further."""
+        return self._api is not None and self._api.initialised.is_set() and not self._api.ready.is_set()
+
+    def restore(self, request_id: str) -> Outcome:
+        """Go on from the snapshot, and wait until the hooks have run and the first event is asked for.
+
+        Args:
+            request_id: The invocation that it is restored for; named in errors.
+
+        Returns:
+            An outcome whose status is `success`, or what the restore failed with.
+        """
+        assert self._api is not None
+        self.record.restoring()
+        started = time.perf_counter()
+        self._api.restore()
+        ended = self._await(self._api.ready, started + RESTORE_SECONDS)
+        duration = _milliseconds_since(started)
+        if ended == "done" and self._api.restore_error is not None:
+            return Outcome("init_error", self._api.restore_error, duration, _error_type(self._api.restore_error))
+        if ended == "done":
+            self.record.restored(duration)
+            return Outcome("success", b"", duration)
+        if ended == "timeout":
+            message = f"RequestId: {request_id} Error: Restore timed out after {RESTORE_SECONDS:.2f} seconds"
+            return _error_outcome("timeout", "SnapStartTimeoutException", message, duration)
+        return self._failure(ended, request_id, duration, RESTORE_SECONDS)
 
     def invoke(self, request_id: str, payload: bytes, *, arn: str, trace_id: str, timeout_seconds: float) -> Outcome:
         """Hand the process one event and wait for its answer; kill it when the answer is late.
@@ -144,7 +193,7 @@ class ExecutionEnvironment:
         self._api.offer(invocation)
         ended = self._await(invocation.finished, started + timeout_seconds)
         duration = _milliseconds_since(started)
-        self.last_used = time.monotonic()
+        self.last_used = self.ledger.clock.time()
         if ended != "done":
             return self._failure(ended, request_id, duration, self.configuration.timeout_seconds)
         self._note_memory()
@@ -176,12 +225,17 @@ class ExecutionEnvironment:
         """The end of what the current or last invocation printed, as much as Lambda returns."""
         return "\n".join(self._tail)[-_LOG_TAIL_BYTES:]
 
-    def stop(self) -> None:
-        """Kill the process with everything it started, and delete its files. It cannot be started again."""
+    def stop(self, cause: str) -> None:
+        """Kill the process with everything it started, and delete its files. It cannot be started again.
+
+        Args:
+            cause: Why, for the record.
+        """
         with self._life:
             if self._stopped:
                 return
             self._stopped = True
+        self.record.ended(cause)
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -63,15 +63,18 @@ class FunctionConfiguration:
     memory_mb: int
     log_group: str
     mounts: tuple[FileSystemMount, ...] = ()
+    snap_start: bool = False
 
     @classmethod
     def from_lambda(cls, config: Mapping[str, Any]) -> "FunctionConfiguration":
         """Read what `lambda.get_function_configuration` answers."""
         arn = FunctionArn.parse(config["FunctionArn"])
         image = (config.get("ImageConfigResponse") or {}).get("ImageConfig") or {}
+        version = str(config.get("Version", LATEST))
+        snap_start = (config.get("SnapStart") or {}).get("ApplyOn") == "PublishedVersions"
         return cls(
             arn=FunctionArn(arn.account, arn.region, arn.name),
-            version=str(config.get("Version", LATEST)),
+            version=version,
             revision=str(config.get("RevisionId", "")),
             package_type=str(config.get("PackageType", "Zip")),
             image_uri=config.get("ImageUri"),
@@ -86,6 +89,7 @@ class FunctionConfiguration:
                 FileSystemMount(str(entry["Arn"]), str(entry["LocalMountPath"]))
                 for entry in config.get("FileSystemConfigs") or ()
             ),
+            snap_start=snap_start and version != LATEST,
         )
 
     @property
@@ -112,6 +116,14 @@ class AliasRouting:
 
 
 @dataclass(frozen=True)
+class AsynchronousPolicy:
+    """How Lambda tries an asynchronous invocation again; these are its defaults."""
+
+    attempts: int = 2
+    age_seconds: float = 21_600.0
+
+
+@dataclass(frozen=True)
 class DeployedFunction:
     """A function as deployed at one moment."""
 
@@ -119,6 +131,7 @@ class DeployedFunction:
     aliases: Mapping[str, AliasRouting] = field(hash=False)
     reserved_concurrency: int | None
     provisioned_concurrency: Mapping[str, int] = field(hash=False)
+    asynchronous_policies: Mapping[str, AsynchronousPolicy] = field(default_factory=dict, hash=False)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "DeployedFunction":
@@ -137,7 +150,18 @@ class DeployedFunction:
             qualifier: int(entry["RequestedProvisionedConcurrentExecutions"])
             for qualifier, entry in dict(record.get("provisioned_concurrency") or {}).items()
         }
-        return cls(configurations, aliases, None if reserved is None else int(reserved), provisioned)
+        policies = {
+            str(qualifier): AsynchronousPolicy(
+                int(entry.get("MaximumRetryAttempts", AsynchronousPolicy.attempts)),
+                float(entry.get("MaximumEventAgeInSeconds", AsynchronousPolicy.age_seconds)),
+            )
+            for qualifier, entry in dict(record.get("event_invoke_configs") or {}).items()
+        }
+        return cls(configurations, aliases, None if reserved is None else int(reserved), provisioned, policies)
+
+    def asynchronous_policy(self, qualifier: str | None) -> AsynchronousPolicy:
+        """How an event for this qualifier is tried again."""
+        return self.asynchronous_policies.get(qualifier or "", AsynchronousPolicy())
 
     def version_of(self, qualifier: str | None, draw: Callable[[], float] = random.random) -> str | None:
         """The version that one invocation by this qualifier goes to; None when there is no such qualifier."""

@@ -1,9 +1,11 @@
 """The execution environments of one function version: reused, added under concurrency, expired when idle."""
 
 import threading
-import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from onnx_inference.local.lambda_host import environment_records as life
 from onnx_inference.local.lambda_host.execution_environment import ExecutionEnvironment
 
 
@@ -11,28 +13,63 @@ class PoolClosed(Exception):
     """The pool ended while an invocation waited for an environment."""
 
 
+@dataclass(frozen=True)
+class Acquired:
+    """An environment for one invocation.
+
+    Attributes:
+        environment: The environment.
+        fresh: Nothing was served by it: the caller initialises or restores it first.
+        spillover: The provisioned environments were all busy, and it is none of them.
+    """
+
+    environment: ExecutionEnvironment
+    fresh: bool
+    spillover: bool
+
+
 class FunctionPool:
     """Hands out environments, each to one invocation at a time.
 
     Args:
-        create: Makes an environment, not yet initialised.
-        limit: How many there may be. Lambda has no such limit per version; a laptop has. Beyond it an invocation
-            waits for an environment to come free.
+        create: Makes an environment that is not yet initialised: of an initialisation type, and for the alias or
+            version whose provisioned concurrency it belongs to.
+        limit: How many there may be beyond the provisioned ones. Lambda has no such limit per version; a laptop has.
+            Beyond it an invocation waits for an environment to come free.
         idle_seconds: How long an unused environment is kept.
+        now: The twin clock's time.
+        snap_start: Environments are restored from ones that were initialised ahead.
     """
 
-    def __init__(self, create: Callable[[], ExecutionEnvironment], *, limit: int, idle_seconds: float) -> None:
+    def __init__(
+        self,
+        create: Callable[[str, str | None], ExecutionEnvironment],
+        *,
+        limit: int,
+        idle_seconds: float,
+        now: Callable[[], float],
+        snap_start: bool = False,
+    ) -> None:
         self._create = create
         self._limit = limit
         self._idle_seconds = idle_seconds
+        self._now = now
+        self.snap_start = snap_start
         self._idle: list[ExecutionEnvironment] = []
         self._all: dict[int, ExecutionEnvironment] = {}
-        self._keep = 0
-        self._closed = False
+        self._keep: dict[str, int] = {}
+        self._spares: list[ExecutionEnvironment] = []
+        self._making_spare = False
+        self._closed: str | None = None
         self._changed = threading.Condition()
 
-    def acquire(self) -> tuple[ExecutionEnvironment, bool]:
-        """An environment for one invocation, and whether it is cold: then the caller initialises it.
+    # -- for invocations ----------------------------------------------------------------------------------------
+
+    def acquire(self, qualifier: str | None = None) -> Acquired:
+        """An environment for one invocation: a provisioned one, else an idle one, else a new one.
+
+        Args:
+            qualifier: The alias or version that is invoked: its provisioned environments serve nobody else.
 
         Raises:
             PoolClosed: The pool has ended.
@@ -41,90 +78,196 @@ class FunctionPool:
         try:
             with self._changed:
                 while True:
-                    if self._closed:
+                    if self._closed is not None:
                         raise PoolClosed
-                    while self._idle:
-                        environment = self._idle.pop()
-                        if environment.alive:
-                            return environment, False
-                        dead.append(self._all.pop(id(environment)))
-                    if len(self._all) < self._limit:
-                        environment = self._create()
-                        self._all[id(environment)] = environment
-                        return environment, True
+                    spillover = self._keep.get(qualifier or "", 0) > 0
+                    for wanted in (qualifier, None) if spillover else (None,):
+                        found = self._take_idle(wanted, dead)
+                        if found is not None:
+                            return Acquired(found, False, spillover and wanted is None)
+                    if sum(e.provisioned_for is None for e in self._all.values()) < self._limit:
+                        return Acquired(self._new(dead), True, spillover)
                     self._changed.wait()
         finally:
             for environment in dead:
-                environment.stop()
+                environment.stop(life.EXITED)
+
+    def _take_idle(self, provisioned_for: str | None, dead: list[ExecutionEnvironment]) -> ExecutionEnvironment | None:
+        """The idle environment that was used last."""
+        for environment in reversed(self._idle):
+            if environment.provisioned_for == provisioned_for:
+                self._idle.remove(environment)
+                if environment.alive:
+                    return environment
+                dead.append(self._all.pop(id(environment)))
+        return None
+
+    def _new(self, dead: list[ExecutionEnvironment]) -> ExecutionEnvironment:
+        environment = None
+        while self._spares and environment is None:
+            spare = self._spares.pop()
+            if spare.alive:
+                environment = spare
+            else:
+                dead.append(spare)
+        if environment is None:
+            environment = self._create(life.SNAP_START if self.snap_start else life.ON_DEMAND, None)
+        self._all[id(environment)] = environment
+        return environment
 
     def release(self, environment: ExecutionEnvironment) -> None:
         """Give back an environment that can serve again."""
         with self._changed:
-            if not self._closed and environment.alive:
+            surplus = environment.provisioned_for is not None and self._surplus(environment.provisioned_for) > 0
+            if self._closed is None and environment.alive and not surplus:
                 self._idle.append(environment)
-                self._changed.notify()
+                self._changed.notify_all()
                 return
-        self.discard(environment)
+        self.discard(environment, self._closed or (life.SCALED_IN if surplus else life.EXITED))
 
-    def discard(self, environment: ExecutionEnvironment) -> None:
+    def discard(self, environment: ExecutionEnvironment, cause: str) -> None:
         """Give back an environment that cannot serve again; it is stopped."""
-        environment.stop()
+        environment.stop(cause)
         with self._changed:
             self._all.pop(id(environment), None)
-            self._changed.notify()
+            self._changed.notify_all()
 
-    def provision(self, count: int, create: Callable[[], ExecutionEnvironment]) -> list[ExecutionEnvironment]:
-        """Keep this many environments for ever: provisioned concurrency.
+    # -- provisioned concurrency --------------------------------------------------------------------------------
 
-        Args:
-            count: How many; at most the pool's limit are kept.
-            create: Makes such an environment.
+    def provision(self, qualifier: str, count: int) -> list[ExecutionEnvironment]:
+        """Set how many environments are kept for an alias or version; those beyond it are stopped once they are idle.
 
         Returns:
             The environments that were missing: the caller initialises them and gives them back.
         """
         with self._changed:
-            self._keep = min(count, self._limit)
-            missing = [create() for _ in range(self._keep - len(self._all))]
-            self._all.update({id(environment): environment for environment in missing})
+            self._keep[qualifier] = count
+            surplus = max(0, self._surplus(qualifier))
+            stopped = [e for e in self._idle if e.provisioned_for == qualifier][:surplus]
+            for environment in stopped:
+                self._idle.remove(environment)
+                self._all.pop(id(environment))
+            missing = [] if self._closed is not None else self._make_missing(qualifier)
+            self._changed.notify_all()
+        for environment in stopped:
+            environment.stop(life.SCALED_IN)
         return missing
 
-    def expire(self) -> None:
-        """Stop the environments that were idle for too long."""
-        horizon = time.monotonic() - self._idle_seconds
+    def missing(self) -> list[ExecutionEnvironment]:
+        """New environments in place of provisioned ones that ended; the caller initialises and gives them back."""
         with self._changed:
-            old = [environment for environment in self._idle if environment.last_used < horizon]
-            old = old[: max(0, len(self._all) - self._keep)]
+            if self._closed is not None:
+                return []
+            return [environment for qualifier in self._keep for environment in self._make_missing(qualifier)]
+
+    def provisioned(self) -> dict[str, int]:
+        """How many environments are kept, by alias or version."""
+        with self._changed:
+            return {qualifier: count for qualifier, count in self._keep.items() if count}
+
+    def utilization(self, qualifier: str) -> float | None:
+        """The part of the provisioned environments that serve at this moment; None when none are kept."""
+        with self._changed:
+            keep = self._keep.get(qualifier, 0)
+            allocated = sum(e.provisioned_for == qualifier for e in self._all.values())
+            idle = sum(e.provisioned_for == qualifier for e in self._idle)
+            return min(1.0, (allocated - idle) / keep) if keep else None
+
+    def _surplus(self, qualifier: str) -> int:
+        allocated = Counter(e.provisioned_for for e in self._all.values())[qualifier]
+        return allocated - self._keep.get(qualifier, 0)
+
+    def _make_missing(self, qualifier: str) -> list[ExecutionEnvironment]:
+        made = [self._create(life.PROVISIONED, qualifier) for _ in range(-min(0, self._surplus(qualifier)))]
+        self._all.update({id(environment): environment for environment in made})
+        return made
+
+    # -- SnapStart ----------------------------------------------------------------------------------------------
+
+    def spare(self) -> ExecutionEnvironment | None:
+        """A new environment to be initialised ahead, when there is none and none is being made.
+
+        The caller gives it to `keep_spare`, or says `spare_failed`.
+        """
+        with self._changed:
+            self._spares = [spare for spare in self._spares if spare.alive]
+            if self._closed is not None or self._spares or self._making_spare:
+                return None
+            self._making_spare = True
+        try:
+            return self._create(life.SNAP_START, None)
+        except BaseException:
+            self.spare_failed()
+            raise
+
+    def keep_spare(self, environment: ExecutionEnvironment) -> None:
+        """Keep an environment that was initialised ahead."""
+        with self._changed:
+            self._making_spare = False
+            if self._closed is None:
+                self._spares.append(environment)
+                return
+        environment.stop(self._closed)
+
+    def spare_failed(self) -> None:
+        """The environment that was to be initialised ahead could not be."""
+        with self._changed:
+            self._making_spare = False
+
+    # -- end ----------------------------------------------------------------------------------------------------
+
+    def expire(self) -> None:
+        """Stop the environments that were idle for too long; never the provisioned ones."""
+        horizon = self._now() - self._idle_seconds
+        with self._changed:
+            old = [e for e in self._idle if e.last_used < horizon and e.provisioned_for is None]
             for environment in old:
                 self._idle.remove(environment)
                 self._all.pop(id(environment))
             self._changed.notify_all()
         for environment in old:
-            environment.stop()
+            environment.stop(life.IDLE_EXPIRY)
+
+    def forget(self, chosen: Callable[[ExecutionEnvironment], bool]) -> None:
+        """Stop idle environments that are not provisioned.
+
+        Args:
+            chosen: Tells which.
+        """
+        with self._changed:
+            stopped = [e for e in self._idle if e.provisioned_for is None and chosen(e)]
+            for environment in stopped:
+                self._idle.remove(environment)
+                self._all.pop(id(environment))
+            self._changed.notify_all()
+        for environment in stopped:
+            environment.stop(life.STOPPED)
 
     def close(self) -> None:
         """Stop every environment, also those that serve."""
         with self._changed:
-            self._closed = True
-            environments = list(self._all.values())
+            self._closed = life.STOPPED
+            environments = [*self._all.values(), *self._spares]
             self._idle.clear()
             self._all.clear()
+            self._spares.clear()
             self._changed.notify_all()
         for environment in environments:
-            environment.stop()
+            environment.stop(life.STOPPED)
 
     def retire(self) -> None:
         """Take no more invocations; stop what is idle now and the rest when it is given back."""
         with self._changed:
-            self._closed = True
-            idle, self._idle = self._idle, []
+            self._closed = life.REPLACED
+            idle, self._idle = [*self._idle, *self._spares], []
+            self._spares = []
             for environment in idle:
-                self._all.pop(id(environment))
+                self._all.pop(id(environment), None)
             self._changed.notify_all()
         for environment in idle:
-            environment.stop()
+            environment.stop(life.REPLACED)
 
     def environments(self) -> list[ExecutionEnvironment]:
-        """All environments there are at the moment."""
+        """All environments there are at the moment, with the one initialised ahead for SnapStart."""
         with self._changed:
-            return list(self._all.values())
+            return [*self._all.values(), *self._spares]

@@ -12,7 +12,9 @@ PAYLOAD_LIMIT_BYTES = 6_291_556
 class InvocationRecord:
     """What Lambda's REPORT line says of one invocation, and a little more.
 
-    `status` is `success`, `error` (the function's own), `timeout`, `out_of_memory` or `init_error`.
+    `status` is `success`, `error` (the function's own), `timeout`, `out_of_memory` or `init_error`; `kind` is
+    `request` (through an API), `ping` (the warmer's) or `other`. `started_at` is the twin clock's, durations are this
+    machine's. `spillover` says that every provisioned environment was busy and another one served.
     """
 
     request_id: str
@@ -29,10 +31,16 @@ class InvocationRecord:
     status: str
     error_type: str | None
     log_stream: str
+    kind: str = "other"
+    restore_duration_ms: float | None = None
+    spillover: bool = False
 
     @property
     def billed_duration_ms(self) -> int:
-        """Whole milliseconds of the handler and, in a cold start, of the init phase: both are billed."""
+        """Whole milliseconds of the handler and, in a cold start, of the init phase: both are billed.
+
+        Of a restore AWS bills a part that it measures itself; it is not in here.
+        """
         return math.ceil(self.duration_ms + (self.init_duration_ms or 0.0))
 
     def report(self) -> str:
@@ -46,6 +54,8 @@ class InvocationRecord:
         ]
         if self.init_duration_ms is not None:
             parts.append(f"Init Duration: {self.init_duration_ms:.2f} ms")
+        if self.restore_duration_ms is not None:
+            parts.append(f"Restore Duration: {self.restore_duration_ms:.2f} ms")
         if self.status == "timeout":
             parts.append("Status: timeout")
         elif self.status != "success":
@@ -93,6 +103,13 @@ class TooManyRequests(InvokeError):
     status_code = 429
     code = "TooManyRequestsException"
     reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+
+
+class SnapStartNotReady(InvokeError):
+    """The version's snapshot is not made yet, or could not be made."""
+
+    status_code = 409
+    code = "SnapStartNotReadyException"
 
 
 class NotServed(InvokeError):

@@ -39,13 +39,20 @@ class RuntimeApi:
     """Serves one runtime process: hands it events one at a time and takes its answers.
 
     Attributes:
-        initialised: Set when the runtime first asks for an event, or reports that it cannot.
+        initialised: Set when the runtime first asks for an event or, with SnapStart, waits to be restored; or when it
+            reports that it cannot.
+        ready: Set when the runtime first asks for an event, or reports that it cannot.
         init_error: What the runtime posted to `init/error`, when it did.
+        restore_error: What the runtime posted to `restore/error`, when it did.
     """
 
     def __init__(self) -> None:
         self.initialised = threading.Event()
+        self.ready = threading.Event()
         self.init_error: bytes | None = None
+        self.restore_error: bytes | None = None
+        self._restoring = threading.Event()
+        self._closed = False
         self._events: queue.SimpleQueue[RuntimeInvocation | None] = queue.SimpleQueue()
         self._current: RuntimeInvocation | None = None
         self._server = LoopbackServer(type("Handler", (_Handler,), {"api": self}))
@@ -61,17 +68,35 @@ class RuntimeApi:
         self._current = invocation
         self._events.put(invocation)
 
+    def restore(self) -> None:
+        """Let a runtime that waits at its snapshot go on."""
+        self._restoring.set()
+
     def close(self) -> None:
         """Stop serving; a waiting runtime is disconnected and exits by itself."""
+        self._closed = True
+        self._restoring.set()
         self._events.put(None)
         self._server.stop()
 
-    # -- the four calls -------------------------------------------------------------------------------------------
+    # -- the runtime's calls ------------------------------------------------------------------------------------
 
     def next_invocation(self) -> RuntimeInvocation | None:
         """Block until there is an event; None when the environment ends."""
         self.initialised.set()
+        self.ready.set()
         return self._events.get()
+
+    def next_restore(self) -> bool:
+        """Block at the snapshot until the environment is restored; False when it ends."""
+        self.initialised.set()
+        self._restoring.wait()
+        return not self._closed
+
+    def fail_restore(self, error: bytes) -> None:
+        """Take the runtime's report that a hook failed after the restore."""
+        self.restore_error = error
+        self.ready.set()
 
     def finish(self, request_id: str, *, response: bytes | None = None, error: bytes | None = None) -> bool:
         """Take the answer to the current event; False when the answer is to another."""
@@ -86,12 +111,18 @@ class RuntimeApi:
         """Take the runtime's report that the function cannot be initialised."""
         self.init_error = error
         self.initialised.set()
+        self.ready.set()
 
 
 class _Handler(LoopbackHandler):
     api: RuntimeApi
 
     def do_GET(self) -> None:  # noqa: N802 - named by http.server
+        if self.path == f"{_PREFIX}restore/next":
+            if not self.api.next_restore():
+                self.close_connection = True
+                return None
+            return self._answer(HTTPStatus.OK, b"")
         if self.path != f"{_PREFIX}invocation/next":
             return self._answer(HTTPStatus.NOT_FOUND, _error("NotFound", self.path))
         invocation = self.api.next_invocation()
@@ -104,6 +135,9 @@ class _Handler(LoopbackHandler):
         body = self._body()
         if self.path == f"{_PREFIX}init/error":
             self.api.fail_init(body)
+            return self._answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+        if self.path == f"{_PREFIX}restore/error":
+            self.api.fail_restore(body)
             return self._answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
         head, _, kind = self.path.removeprefix(f"{_PREFIX}invocation/").rpartition("/")
         if kind not in ("response", "error"):

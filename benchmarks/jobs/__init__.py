@@ -1,0 +1,1 @@
+"""Jobs per second of the worker, and what a million jobs cost."""

@@ -1,0 +1,125 @@
+"""The figures of a load."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from onnx_inference.local.lambda_host.environment_records import EnvironmentRecord
+from onnx_inference.local.load.load_test import LoadResult, Sample
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Percentiles of some requests' latency in milliseconds; None where there is no request."""
+
+    count: int
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    longest: float | None
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> "Latencies":
+        """Of the answered ones among these."""
+        values = sorted(sample.latency_ms for sample in samples if sample.succeeded)
+        return cls(
+            len(values), percentile(values, 50), percentile(values, 90), percentile(values, 99), percentile(values, 100)
+        )
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """What a load came to.
+
+    Attributes:
+        requests: How many were sent.
+        answered: How many were answered without an error.
+        failures: How many were not, by status (0: no answer).
+        rate: Answers per second of this machine.
+        cold: Latency of requests that waited for an environment to be made or restored.
+        waited: Of requests that waited for an environment because this machine allows no more of them.
+        warm: Of the others.
+        spillovers: Requests beyond the provisioned concurrency.
+        throttles: Refused invocations.
+        peak_environments: The most environments that were ready or serving at one time.
+        peak_busy: The most that were serving.
+        provisioned: The most provisioned ones among them.
+        pings: Pings of warmers while the load ran.
+    """
+
+    requests: int
+    answered: int
+    failures: dict[int, int]
+    rate: float
+    cold: Latencies
+    waited: Latencies
+    warm: Latencies
+    spillovers: int
+    throttles: int
+    peak_environments: int
+    peak_busy: int
+    provisioned: int
+    pings: int
+
+    @classmethod
+    def of(cls, result: LoadResult) -> "LoadSummary":
+        """Of a load."""
+        failures: dict[int, int] = {}
+        for sample in result.samples:
+            if not sample.succeeded:
+                failures[sample.status] = failures.get(sample.status, 0) + 1
+        answered = len(result.samples) - sum(failures.values())
+        invocations = [sample.invocation for sample in result.samples if sample.invocation is not None]
+        start, end = result.started_at, result.ended_at
+        lives = [_within(e.ready_at, e.ended_at or end, start, end) for e in result.environments]
+        busy = [_within(s.started_at, s.ended_at or end, start, end) for e in result.environments for s in e.busy]
+        return cls(
+            requests=len(result.samples),
+            answered=answered,
+            failures=failures,
+            rate=answered / result.seconds if result.seconds else 0.0,
+            cold=Latencies.of(sample for sample in result.samples if sample.cold),
+            waited=Latencies.of(sample for sample in result.samples if sample.waited),
+            warm=Latencies.of(sample for sample in result.samples if not sample.cold and not sample.waited),
+            spillovers=sum(invocation.spillover for invocation in invocations),
+            throttles=len(result.throttles),
+            peak_environments=_peak(lives),
+            peak_busy=_peak(busy),
+            provisioned=_peak(
+                [life for life, e in zip(lives, result.environments, strict=True) if e.provisioned_for is not None]
+            ),
+            pings=sum(s.kind == "ping" and start <= s.started_at <= end for e in result.environments for s in e.busy),
+        )
+
+
+def percentile(values: Sequence[float], rank: float) -> float | None:
+    """The smallest of the sorted values that at least `rank` percent of them do not exceed; None of none."""
+    return values[max(0, math.ceil(rank / 100 * len(values)) - 1)] if values else None
+
+
+def functions_environments(records: Iterable[EnvironmentRecord], since: datetime) -> tuple[EnvironmentRecord, ...]:
+    """The environments that lived at a time or later."""
+    return tuple(record for record in records if record.ended_at is None or record.ended_at >= since)
+
+
+_Span = tuple[datetime, datetime]
+
+
+def _within(begin: datetime | None, end: datetime, low: datetime, high: datetime) -> _Span | None:
+    """The part of a span between two times; None when there is none."""
+    if begin is None or begin > high or end < low:
+        return None
+    return max(begin, low), min(end, high)
+
+
+def _peak(spans: Iterable[_Span | None]) -> int:
+    """The most spans that overlap at one time. One that ends where another begins does not overlap with it."""
+    events = sorted(
+        event for span in spans if span is not None for event in ((span[0], 1), (span[1], -1)) if span[0] < span[1]
+    )
+    highest = level = 0
+    for _, change in events:
+        level += change
+        highest = max(highest, level)
+    return highest

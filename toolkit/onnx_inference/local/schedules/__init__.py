@@ -1,0 +1,1 @@
+"""What happens by the clock: schedules of EventBridge and scaling by Application Auto Scaling."""
