@@ -61,7 +61,7 @@ def test_what_synth_says(tmp_path: Path) -> None:
 
 
 def price(row: str) -> list[float]:
-    (cells,) = re.findall(rf"^\| {re.escape(row)}.*\| (.*) \|$", page("costs.md"), re.MULTILINE)
+    (cells,) = re.findall(rf"^\| {re.escape(row)}[^|]*\| ([^|]*) \|", page("costs.md"), re.MULTILINE)
     return [float(amount) for amount in re.findall(r"\$([\d.]+\d)", cells)]
 
 
