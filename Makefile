@@ -41,7 +41,7 @@ lint: .venv/.tested ## ruff, mypy --strict on each package under its own path, h
 	@hadolint runtime/Dockerfile
 
 docs: .venv/.tested ## the documentation, in build/site; warnings are errors
-	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 pictures: .venv/.tested node_modules/.installed ## draw the pictures of the prebuilt stacks anew
 	@python -m docs.pictures

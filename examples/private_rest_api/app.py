@@ -8,7 +8,7 @@ zone; the VPC that is made here has two.
 
 from pathlib import Path
 
-from aws_cdk import App, CfnOutput, Stack
+from aws_cdk import App, CfnOutput, Duration, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -30,7 +30,12 @@ endpoint = network.add_interface_endpoint(
     "ExecuteApi", service=ec2.InterfaceVpcEndpointAwsService.APIGATEWAY, private_dns_enabled=True
 )
 
-service = InferenceFunction(stack, "Digits", model=ModelSource.in_image(MODEL, name="digits"))
+service = InferenceFunction(
+    stack,
+    "Digits",
+    model=ModelSource.in_image(MODEL, name="digits"),
+    timeout=Duration.seconds(29),  # what a REST API waits for
+)
 published = InferenceApi(
     stack,
     "Api",

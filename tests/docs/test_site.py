@@ -38,12 +38,27 @@ class Fetched(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", directory]
+    # Never with --quiet: warnings that are not shown are not counted either, and --strict lets them pass.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", directory]
     # No network: what a plugin or the theme would fetch fails.
     environment = {**os.environ, "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     built = subprocess.run(command, cwd=synth.ROOT, env=environment, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
+    assert "Documentation built" in built.stderr
     return directory
+
+
+def test_links_that_lead_nowhere_fail_the_build(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("# A page\n\n[b](b.md) [c](index.md#c)\n[d](../nothing)\n")
+    config = synth.ROOT / "mkdocs.yml"
+    validation = re.search(r"^validation:\n(  .*\n)+", config.read_text(encoding="utf-8"), re.MULTILINE)
+    assert validation is not None
+    (tmp_path / "mkdocs.yml").write_text(f"site_name: links\n{validation[0]}")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert built.returncode == 1
+    assert "Aborted with 3 warnings in strict mode" in built.stdout
 
 
 def test_pages_fetch_nothing_from_elsewhere(site: Path) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime as ort
 import pytest
 
 from tests.support import synth
@@ -126,7 +128,7 @@ def test_three_stacks(synthesised: Callable[[str], Templates]) -> None:
     published = synth.only(templates["Compute"], "Custom::OnnxModel")
     assert "Storage" in json.dumps(published["ServiceToken"])
     storage = json.dumps(templates["Storage"])
-    assert published["Digest"].removeprefix("sha256:") not in storage  # another model does not change this stack
+    assert published["PackageDigest"].removeprefix("sha256:") not in storage  # another model does not change this stack
     assert not any(text in storage for text in ("Compute:", 'Fn::ImportValue": "Compute'))  # nor refers to it
 
 
@@ -144,6 +146,17 @@ def test_rollout(synthesised: Callable[[str], Templates]) -> None:
     assert 0.5 in names
     synth.only(template, "AWS::CloudWatch::Dashboard")
     synth.only(template, "AWS::SNS::Topic")
+
+
+def test_package_of_the_rollout_is_that_of_the_digits() -> None:
+    package = EXAMPLES / "rollout" / "package"
+    original = ort.InferenceSession(EXAMPLES / "digits" / "model.onnx", providers=["CPUExecutionProvider"])
+    samples = sorted((package / "goldens").glob("*.inputs.npz"))
+    assert samples
+    for sample in samples:
+        inputs = dict(np.load(sample))
+        expected = np.load(str(sample).replace(".inputs.", ".outputs."))
+        np.testing.assert_allclose(original.run(["logits"], inputs)[0], expected["logits"], rtol=1e-3, atol=1e-4)
 
 
 def test_checked(tmp_path: Path) -> None:
