@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-container bench lint docs pictures snapshot wheel lock clean
+.PHONY: help setup demo local test test-container test-oldest bench lint docs pictures snapshot wheel lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -27,6 +27,9 @@ test: .venv/.tested node_modules/.installed ## every test that needs neither a c
 
 test-container: .venv/.tested node_modules/.installed ## the image, built and run as Lambda would (root, podman, runc, mmdebstrap)
 	@python -m pytest tests/container
+
+test-oldest: .venv/oldest/.installed node_modules/.installed ## what synthesises, with the oldest CDK that is supported
+	@.venv/oldest/bin/python -m pytest tests/constructs tests/contract --ignore=tests/constructs/testing -q
 
 bench: .venv/.tested ## measure beside named baselines; writes benchmarks/results
 	@python -m benchmarks
@@ -77,6 +80,16 @@ clean: ## remove what the other targets made
 .venv/.tested: requirements-dev.txt | .venv/.installed
 	@echo "Installing requirements-dev.txt into .venv ..."
 	@python -m pip install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+# The floor of aws-cdk-lib is read from pyproject.toml; everything else is as in .venv.
+.venv/oldest/.installed: pyproject.toml | .venv/.tested
+	@floor=$$(sed -nE 's/.*"aws-cdk-lib>=([0-9.]+),.*/\1/p' pyproject.toml) && \
+		echo "Installing aws-cdk-lib $$floor.0 into .venv/oldest ..." && \
+		python -m venv --system-site-packages .venv/oldest && \
+		site=$$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+		echo "$$site" > "$$(.venv/oldest/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/newest.pth" && \
+		.venv/oldest/bin/python -m pip install --quiet --ignore-installed --no-deps "aws-cdk-lib==$$floor.0"
 	@touch $@
 
 # Node runs the CDK. Where the machine has none, or one past its end of life, it comes from a wheel.

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["cdk_onnx_inference.testing.plugin"]
+
 OLDEST_NODE = 22  # the oldest that jsii supports; older ones print a banner to stderr
 
 

@@ -1,7 +1,8 @@
 """The main job, end to end, on this machine: deploy the prebuilt stack by the real CDK CLI, predict, destroy.
 
 The cloud is the embedded one, and everything in front of it is real: the CDK CLI and its template, API Gateway's events
-and IAM authorisation, and the handler under awslambdaric. Exit status 0 means that every label was right.
+and IAM authorisation, and the handler under awslambdaric. Then the same model takes jobs (`jobs_demo.py`). Exit status 0
+means that every label was right, and that every job ended as it should.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+import jobs_demo
 import numpy as np
 from rich.console import Console
 
@@ -91,8 +93,9 @@ def main() -> int:
 
         console.print("[bold]cdk destroy[/] ...")
         twin.destroy()
+        jobs_are_right = jobs_demo.run(twin, PROJECT, console)
     console.print(f"Done in {time.monotonic() - started:.0f} s; nothing is left behind.")
-    return 0 if right == len(labels) else 1
+    return 0 if right == len(labels) and jobs_are_right else 1
 
 
 if __name__ == "__main__":

@@ -23,7 +23,16 @@ def test_an_import_that_fails_within_a_package_is_not_hidden(tmp_path, monkeypat
     assert not isinstance(error.value, MissingExtra)
 
 
-@pytest.mark.parametrize("module", ["onnx_inference.local.command", "onnx_inference.infer.command"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "onnx_inference.local.command",
+        "onnx_inference.infer.command",
+        "onnx_inference.jobs.submit_command",
+        "onnx_inference.jobs.wait_command",
+        "onnx_inference.jobs.redrive_command",
+    ],
+)
 def test_commands_are_imported_without_any_extra(module):
     heavy = ("boto3", "botocore", "ministack", "awslambdaric", "numpy", "onnxruntime", "aws_cdk")
     program = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
@@ -42,5 +51,5 @@ def test_help_lists_the_commands():
     assert result.exit_code == 0
     assert "infer" in result.output
     assert "local" in result.output
-    for command in ("infer", "local"):
+    for command in ("infer", "local", "redrive", "submit", "wait"):
         assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0

@@ -13,6 +13,9 @@ _COMMANDS = {
     ),
     "infer": ("onnx_inference.infer.command", "infer", "Send one inference request and print the prediction."),
     "local": ("onnx_inference.local.command", "local", "Deploy the app to an embedded cloud and serve it here."),
+    "redrive": ("onnx_inference.jobs.redrive_command", "redrive", "Give failed jobs another run."),
+    "submit": ("onnx_inference.jobs.submit_command", "submit", "Submit inference jobs and print their ids."),
+    "wait": ("onnx_inference.jobs.wait_command", "wait", "Wait for jobs and print what became of them."),
     "prepare": ("onnx_inference.prepare.command", "prepare", "Make a model package of an ONNX model."),
 }
 

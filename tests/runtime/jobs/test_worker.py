@@ -372,6 +372,14 @@ def test_a_wrong_environment_is_waited_for(service: Service, monkeypatch: pytest
     assert service.record(submitted["id"]).status == "SUCCEEDED"
 
 
+def test_a_slow_batch_is_no_reason_to_hand_back_later_ones(service: Service) -> None:
+    """Else one slow start would have an environment hand back every batch until its jobs are given up."""
+    service.worker._slowest = 100.0  # as a batch would leave it that took so long
+    service.submit(job="later")
+    assert service.work(*service.waiting(), seconds=10.0) == []
+    assert service.record("later").status == "SUCCEEDED"
+
+
 def test_no_work_is_begun_that_does_not_fit_the_time(service: Service) -> None:
     submitted(service, 3)
     messages = service.waiting()

@@ -9,10 +9,6 @@ from urllib.parse import urlsplit
 from onnx_inference.infer.signing import RequestSigner, service_of
 
 
-class RequestFailed(RuntimeError):
-    """The endpoint cannot be reached, or answered with an error; the message is the server's."""
-
-
 @dataclass(frozen=True)
 class Answer:
     """A response."""
@@ -20,6 +16,19 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class RequestFailed(RuntimeError):
+    """The endpoint cannot be reached, or answered with an error; the message is the server's.
+
+    Args:
+        message: What to say.
+        answer: The error as it came. Default: nothing came.
+    """
+
+    def __init__(self, message: str, answer: Answer | None = None) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 @dataclass
@@ -51,7 +60,7 @@ class EndpointClient:
 
         Args:
             method: The method.
-            path: The path after the endpoint's URL, beginning with a slash.
+            path: The path after the endpoint's URL, beginning with a slash; a query may follow.
             body: The body.
             headers: Further headers.
 
@@ -66,7 +75,8 @@ class EndpointClient:
                 if answer.status != 403:
                     break
         if answer.status >= 400:
-            raise RequestFailed(f"{answer.status} {http.client.responses.get(answer.status, '')}: {_message(answer)}")
+            reason = http.client.responses.get(answer.status, "")
+            raise RequestFailed(f"{answer.status} {reason}: {_message(answer)}", answer)
         return answer
 
     def _services(self, answer: Answer) -> list[str]:
@@ -87,7 +97,8 @@ class EndpointClient:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname, parts.port, timeout=self.timeout_seconds)
         try:
-            connection.request(method, parts.path or "/", body=body or None, headers=sent)
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request(method, target, body=body or None, headers=sent)
             response = connection.getresponse()
             lowered = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, lowered, response.read())

@@ -101,20 +101,23 @@ class Model:
             RequestFailed: The server answered with an error.
         """
         metadata = self.metadata()
-        arrays = _match(given, metadata.inputs)
+        arrays = match(given, metadata.inputs)
         wanted = outputs or [spec.name for spec in metadata.outputs]
         unknown = sorted(set(wanted) - {spec.name for spec in metadata.outputs})
         if unknown:
             known = ", ".join(spec.name for spec in metadata.outputs)
             raise TensorMismatch(f"The model has no output {', '.join(unknown)}. It has: {known}")
-        if binary is None:
-            binary = sum(array.nbytes for _, array in arrays) > _BINARY_ABOVE_BYTES
-        body, headers = _encode(arrays, wanted, binary=binary)
+        body, headers = encode(arrays, wanted, binary=binary)
         answer = self._client.request("POST", f"{self._path}/infer", body, headers)
-        return _decode(answer)
+        return decode(answer)
 
 
-def _match(given: Sequence[GivenInput], specs: Sequence[TensorSpec]) -> "list[tuple[TensorSpec, Array]]":
+def match(given: Sequence[GivenInput], specs: Sequence[TensorSpec]) -> "list[tuple[TensorSpec, Array]]":
+    """The values as arrays, in the order of the model's inputs.
+
+    Raises:
+        TensorMismatch: The values do not fit the model.
+    """
     values = {item.name: item.value for item in given}
     takes = ", ".join(f"{spec.name} ({spec.datatype} {list(spec.shape)})" for spec in specs)
     unknown = sorted(set(values) - {spec.name for spec in specs})
@@ -126,9 +129,18 @@ def _match(given: Sequence[GivenInput], specs: Sequence[TensorSpec]) -> "list[tu
     return [(spec, tensors.cast(values[spec.name], spec)) for spec in specs]
 
 
-def _encode(
-    arrays: "Sequence[tuple[TensorSpec, Array]]", outputs: Sequence[str], *, binary: bool
+def encode(
+    arrays: "Sequence[tuple[TensorSpec, Array]]", outputs: Sequence[str], *, binary: bool | None
 ) -> tuple[bytes, dict[str, str]]:
+    """A request's body and headers.
+
+    Args:
+        arrays: The inputs.
+        outputs: The outputs to ask for; all when there are none.
+        binary: Whether tensors go as bytes. Default: when they are large.
+    """
+    if binary is None:
+        binary = sum(array.nbytes for _, array in arrays) > _BINARY_ABOVE_BYTES
     inputs: list[dict[str, Any]] = []
     parts: list[bytes] = []
     for spec, array in arrays:
@@ -140,14 +152,24 @@ def _encode(
             member["data"] = tensors.to_json(array)
         inputs.append(member)
     asked = [{"name": name, "parameters": {"binary_data": binary}} for name in outputs]
-    document = json.dumps({"inputs": inputs, "outputs": asked}, separators=(",", ":")).encode()
+    members: dict[str, Any] = {"inputs": inputs}
+    if asked:
+        members["outputs"] = asked
+    elif binary:
+        members["parameters"] = {"binary_data_output": True}
+    document = json.dumps(members, separators=(",", ":")).encode()
     if not binary:
         return document, {"Content-Type": "application/json"}
     headers = {"Content-Type": "application/octet-stream", _HEADER_LENGTH: str(len(document))}
     return document + b"".join(parts), headers
 
 
-def _decode(answer: Answer) -> InferenceResponse:
+def decode(answer: Answer) -> InferenceResponse:
+    """Read an answer, in JSON or with binary tensors.
+
+    Raises:
+        RequestFailed: It is none.
+    """
     length = int(answer.headers.get(_HEADER_LENGTH.lower(), len(answer.body)))
     value, rest = _object(answer.body[:length]), answer.body[length:]
     outputs, position = [], 0

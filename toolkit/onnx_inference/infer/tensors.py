@@ -95,6 +95,33 @@ def _cast_numbers(value: object, spec: TensorSpec) -> Any:
     return array.astype(wanted)
 
 
+def of_array(name: str, value: object) -> "tuple[TensorSpec, Array]":
+    """A value for a model of which nothing is known: arrays keep their datatype, lists get the usual one.
+
+    Args:
+        name: The input's name.
+        value: An array; or nested lists, which become FP32, INT64, BOOL or BYTES.
+
+    Raises:
+        TensorMismatch: It is neither.
+    """
+    np = numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise TensorMismatch(f"{name}: the nested lists are not of equal length") from None
+    if array.dtype.kind in "UO":
+        spec = TensorSpec(name, "BYTES", tuple(array.shape))
+    else:
+        if not isinstance(value, np.ndarray | np.generic) and array.dtype == np.float64:
+            array = array.astype(np.float32)
+        found = next((one for one, numpy_name in _NUMPY_NAMES.items() if array.dtype == np.dtype(numpy_name)), None)
+        if found is None:
+            raise TensorMismatch(f"{name}: arrays of {array.dtype} cannot be sent")
+        spec = TensorSpec(name, found, tuple(array.shape))
+    return spec, cast(array, spec)
+
+
 def to_json(array: "Array") -> list[Any]:
     """The elements in row-major order, as the protocol's JSON carries them."""
     return [item.decode() if isinstance(item, bytes) else item for item in array.ravel().tolist()]

@@ -9,8 +9,10 @@ from onnx_inference.local.cdk_cli import CdkCliError
 from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud import CloudError
 from onnx_inference.local.cloud_assembly import AssemblyError
+from onnx_inference.local.cloud_state import StateError
 from onnx_inference.local.deployment import DeployedStack, DeploymentError
 from onnx_inference.local.endpoint import Endpoint
+from onnx_inference.local.event_sources.event_sources import EventSource
 from onnx_inference.local.lambda_host.environment_records import BusySpan, EnvironmentRecord, IdleSpan, Throttle
 from onnx_inference.local.lambda_host.host import HostLimits
 from onnx_inference.local.lambda_host.invocation import InvocationRecord, InvocationResult
@@ -33,6 +35,7 @@ __all__ = [
     "DeploymentError",
     "Endpoint",
     "EnvironmentRecord",
+    "EventSource",
     "HostLimits",
     "IdleSpan",
     "IncompleteDeployment",
@@ -47,6 +50,7 @@ __all__ = [
     "Sample",
     "ScalingChange",
     "ScheduleFiring",
+    "StateError",
     "SynthesisError",
     "Throttle",
     "write_report",

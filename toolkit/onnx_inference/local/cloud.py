@@ -1,10 +1,12 @@
 """The embedded cloud: MiniStack in this process, on loopback.
 
-This is the only module that touches MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and
-`tests/toolkit/test_cloud.py` holds the internals named here to what this module expects of them.
+This module and its parts `cloud_queues`, `cloud_streams` and `cloud_state` are the only ones that touch MiniStack's
+internals. MiniStack is pinned exactly in pyproject.toml, and `tests/toolkit/test_cloud*.py` hold the internals named
+there to what these modules expect of them.
 """
 
 import asyncio
+import concurrent.futures
 import contextvars
 import importlib
 import json
@@ -18,11 +20,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from onnx_inference.extras import import_from_extra
+from onnx_inference.local import cloud_state
 from onnx_inference.local.auto_delete_objects import empty_bucket
+from onnx_inference.local.cloud_queues import EmbeddedQueues
 from onnx_inference.local.cloud_records import CloudSchedule, RecordedResource
+from onnx_inference.local.cloud_streams import PROPERTIES, EmbeddedStreams, with_stream_records
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
@@ -49,7 +54,9 @@ RECORDED_ONLY_TYPES = (
 
 _BUCKET = "AWS::S3::Bucket"
 _FUNCTION = "AWS::Lambda::Function"
+_PIPE = "AWS::Pipes::Pipe"
 _AUTO_DELETE_OBJECTS = "Custom::S3AutoDeleteObjects"
+_Result = TypeVar("_Result")
 
 _SCHEDULE = "AWS::Scheduler::Schedule"
 _VERSION = "AWS::Lambda::Version"
@@ -79,6 +86,7 @@ class EmbeddedCloud:
             (`lambda.invoke`, event source mappings, schedules).
         region: The default region.
         account: The default account.
+        state_directory: Where the state is kept between two runs. Default: it is forgotten.
         make_snapshot: Initialises a published version with SnapStart; what it raises fails the version.
     """
 
@@ -88,8 +96,10 @@ class EmbeddedCloud:
         *,
         region: str = DEFAULT_REGION,
         account: str = DEFAULT_ACCOUNT,
+        state_directory: Path | None = None,
         make_snapshot: SnapshotMaker | None = None,
     ) -> None:
+        self._state_directory = state_directory
         self._invoke_image = invoke_image
         self._make_snapshot = make_snapshot
         self._region = region
@@ -114,11 +124,13 @@ class EmbeddedCloud:
         Raises:
             MissingExtra: MiniStack is not installed.
             CloudError: Another cloud runs in this process, or it did not come up.
+            StateError: The kept state cannot be read.
         """
         if not _running.acquire(blocking=False):
             raise CloudError("An embedded cloud already runs in this process: only one at a time is possible.")
         try:
-            self._set_environment()
+            kept = None if self._state_directory is None else cloud_state.read(self._state_directory)
+            self._set_environment(None if kept is None else kept["port"])
             import_from_extra("ministack", "local")
             self._app = _ministack("app")
             self._lambda = _ministack("services.lambda_svc")
@@ -134,9 +146,13 @@ class EmbeddedCloud:
             self._record(RECORDED_ONLY_TYPES)
             self._keep_tags_of_buckets()
             self._empty_buckets()
-            self._keep_file_systems()
+            self._keep_what_is_dropped()
             self._keep_schedules()
             self._take_over_snapshots()
+            self._carry_events_ourselves()
+            if kept is not None:
+                cloud_state.restore(kept, self._app)
+                self._recorded.update(kept["recorded"])
             self._serve()
         except BaseException:
             self._restore()
@@ -144,7 +160,7 @@ class EmbeddedCloud:
             raise
 
     def stop(self) -> None:
-        """Stop the cloud and forget everything it held."""
+        """Stop the cloud. What it held is kept in the state directory, or forgotten when there is none."""
         if self._thread is None:
             return
         assert self._loop is not None
@@ -152,6 +168,9 @@ class EmbeddedCloud:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(timeout=15)
         self._thread = None
+        if self._state_directory is not None:
+            assert _port is not None
+            cloud_state.save(self._state_directory, self._app, port=_port, recorded=self._recorded)
         self._app._reset_all_state()
         self._restore()
         _running.release()
@@ -201,13 +220,14 @@ class EmbeddedCloud:
         """Whether resources of this type are recorded and nothing else."""
         return resource_type in self._recorded_only
 
-    def _keep_file_systems(self) -> None:
-        """Keep functions' FileSystemConfigs, which MiniStack's CloudFormation drops."""
+    def _keep_what_is_dropped(self) -> None:
+        """Keep functions' FileSystemConfigs and reserved concurrency, which MiniStack's CloudFormation drops."""
 
         def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
-            self._lambda._functions[physical_id]["config"]["FileSystemConfigs"] = properties.get(
-                "FileSystemConfigs", []
-            )
+            function = self._lambda._functions[physical_id]
+            function["config"]["FileSystemConfigs"] = properties.get("FileSystemConfigs", [])
+            reserved = properties.get("ReservedConcurrentExecutions")
+            function["concurrency"] = None if reserved is None else int(reserved)
 
         self._after_each_change(_FUNCTION, keep)
 
@@ -276,6 +296,66 @@ class EmbeddedCloud:
             return result
 
         return execute_and_answer
+
+    # -- event sources ------------------------------------------------------------------------------------------
+
+    def _carry_events_ourselves(self) -> None:
+        """Switch off MiniStack's pollers of queues and pipes: the twin has its own.
+
+        MiniStack's invoke by the version instead of the alias, know no batching window, and its pipes no filters.
+        """
+        self._pipes = _ministack("services.pipes")
+        self._sqs = _ministack("services.sqs")
+        self._dynamodb = _ministack("services.dynamodb")
+        self._responses = _ministack("core.responses")
+        self._replace(self._lambda, "_poll_sqs", lambda: False)
+        self._replace(self._pipes, "_poll_once", lambda: None)
+
+        for name in ("insert", "update", "delete"):
+            original = getattr(self._dynamodb, f"_partiql_{name}")
+            replacement = with_stream_records(original, self._dynamodb, inserts=name == "insert")
+            self._replace(self._dynamodb, f"_partiql_{name}", replacement)
+
+        def keep(physical_id: str, properties: Mapping[str, Any]) -> None:
+            self._pipes._pipes[physical_id][PROPERTIES] = dict(properties)
+
+        self._after_each_change(_PIPE, keep)
+
+    def run(self, action: Callable[[], _Result], *, account: str, region: str) -> _Result:
+        """Run something on the cloud's event loop, beside its API handlers, in one account and region.
+
+        Raises:
+            CloudError: The cloud is stopping.
+        """
+
+        async def scoped() -> _Result:
+            self._responses._request_account_id.set(account)
+            self._responses._request_region.set(region)
+            return action()
+
+        if self._loop is None or self._loop.is_closed():
+            raise CloudError("The embedded cloud does not run.")
+        coroutine = scoped()
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=60)
+        except (RuntimeError, concurrent.futures.CancelledError, TimeoutError) as error:
+            coroutine.close()
+            raise CloudError(f"The embedded cloud is stopping: {error}") from error
+
+    @property
+    def queues(self) -> EmbeddedQueues:
+        """The queues, in memory."""
+        return EmbeddedQueues(self, self._sqs)
+
+    @property
+    def streams(self) -> EmbeddedStreams:
+        """The tables' streams and the pipes, in memory."""
+        return EmbeddedStreams(self, self._dynamodb, self._pipes)
+
+    def event_source_mappings(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Every event source mapping there is: its account, region and record, as Lambda's API gives it."""
+        mappings = self._lambda._esms.all_items()
+        return [(account, region, dict(record)) for (account, region, _), record in mappings]
 
     def access_point(self, arn: str) -> tuple[str, str]:
         """Where an access point of EFS or S3 Files leads: its file system's id, and its root directory there."""
@@ -465,10 +545,14 @@ class EmbeddedCloud:
 
     # -- what MiniStack reads from the process's environment ------------------------------------------------------
 
-    def _set_environment(self) -> None:
+    def _set_environment(self, port: int | None) -> None:
         global _port
         # MiniStack computes its URLs from the port when it is imported: a process keeps one port.
-        _port = _port or _free_port()
+        if port is not None and _port not in (None, port):
+            raise CloudError(f"The kept state has URLs with the port {port}; this process runs clouds on {_port}.")
+        if _port is None and port is not None and not _is_free(port):
+            raise CloudError(f"The kept state has URLs with the port {port}, on which something else listens.")
+        _port = _port or port or _free_port()
         self._data_directory = Path(tempfile.mkdtemp(prefix="onnx-inference-cloud-"))
         values = {
             "BIND_HOST": "127.0.0.1",
@@ -576,6 +660,16 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _wait_for_port(port: int | None) -> None:

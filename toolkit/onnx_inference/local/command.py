@@ -23,6 +23,7 @@ from onnx_inference.local import (
     SynthesisError,
 )
 from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION
+from onnx_inference.local.cloud_state import StateError
 from onnx_inference.local.lambda_host.invocation import NotServed
 from onnx_inference.local.load.command import duration as load_duration
 from onnx_inference.local.load.command import rate as load_rate
@@ -40,6 +41,7 @@ _FAILURES = (
     LoadError,
     MissingExtra,
     NotServed,
+    StateError,
     SynthesisError,
     OSError,
 )
@@ -69,6 +71,12 @@ _FAILURES = (
     show_default=True,
     metavar="ID",
     help="Account of stacks that leave it open.",
+)
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep the cloud's state there when stopping, and go on from it. Default: every run begins empty.",
 )
 @click.option(
     "--speed",
@@ -118,6 +126,7 @@ def local(
     no_auth: bool,
     region: str,
     account: str,
+    state: Path | None,
     speed: float,
     max_environments: int | None,
     rate: float | None,
@@ -147,6 +156,7 @@ def local(
         first_port=port,
         enforce_auth=not no_auth,
         container_engine=container_engine,
+        state_directory=state,
         limits=None if max_environments is None else HostLimits(environments_per_version=max_environments),
         clock=Clock(speed=speed),
         on_request=report.request,
@@ -179,6 +189,7 @@ def _introduce(twin: LocalTwin, report: Report, *, no_auth: bool) -> None:
     endpoints = twin.endpoints()
     commands = {str(f): twin.command_of(f) for endpoint in endpoints for f in endpoint.functions}
     report.endpoints(endpoints, commands)
+    report.event_sources(twin.event_sources())
     report.recorded_only(twin.recorded_only())
     report.outputs(twin.outputs(local=True))
     if no_auth:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from onnx_inference.local.endpoint import Endpoint
+from onnx_inference.local.event_sources.event_sources import EventSource
 from onnx_inference.local.gateway.http_server import RequestRecord
 from onnx_inference.local.lambda_host.function_logs import LogLine
 from onnx_inference.local.lambda_host.invocation import InvocationRecord
@@ -51,6 +52,16 @@ class Report:
         for endpoint in endpoints:
             self.say(f"{endpoint.kind}: {endpoint.url}", style="bold")
 
+    def event_sources(self, sources: Iterable[EventSource]) -> None:
+        """The table of the queues and streams whose events are carried to functions, topics and buses."""
+        table = Table(title="Event sources", title_justify="left")
+        for heading in ("From", "To", "Note"):
+            table.add_column(heading, overflow="fold")
+        for source in sources:
+            table.add_row(_short(source.source), _short(source.target), source.note or "")
+        if table.row_count:
+            self.console.print(table)
+
     def recorded_only(self, entries: Iterable[RecordedOnly]) -> None:
         """The table of what the templates contain and the twin does not run."""
         table = Table(title="Recorded only: deployed, but without effect here", title_justify="left")
@@ -85,6 +96,12 @@ class Report:
         """One line per line that a function prints; embedded metrics only when verbose."""
         if not self.quiet and (self._verbose or not line.is_metrics):
             self.say(f"  {line.function_name}[{line.function_version}] {line.message}", style="dim")
+
+
+def _short(arn: str) -> str:
+    """An ARN's service and resource."""
+    parts = arn.split(":", 5)
+    return f"{parts[2]}: {parts[5]}" if len(parts) == 6 else arn
 
 
 def _invocation(record: InvocationRecord | None) -> str:

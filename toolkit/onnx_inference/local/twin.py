@@ -22,6 +22,7 @@ from onnx_inference.local.cloud_assembly import CloudAssembly, StackArtifact
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.deployment import DeployedStack, DeploymentError, QuickDeployment, stack_resources
 from onnx_inference.local.endpoint import Endpoint
+from onnx_inference.local.event_sources.event_sources import EventSource, EventSources
 from onnx_inference.local.gateway.gateway import FUNCTION_URL, DeployedApi, Gateway, deployed_apis
 from onnx_inference.local.gateway.http_server import RequestRecord
 from onnx_inference.local.lambda_host.container_engine import ContainerEngine
@@ -84,6 +85,9 @@ class LocalTwin:
         container_engine: `podman` or `docker`, to really build images, push them to the embedded cloud and run them in
             containers; only with `cdk_cli`. Default: none is needed, the staged directories run in processes.
         limits: What the Lambda host allows itself on this machine.
+        state_directory: Where the cloud's state is kept when the twin stops: stacks, tables, objects, queues with what
+            is on them. A twin that starts with it goes on from there once the same app is deployed again, which changes
+            nothing that did not change. Default: a twin begins empty and leaves nothing behind.
         clock: What idle expiry, schedules and scaling run on. Default: this machine's time.
         on_request: Called with the record of each answered request.
         on_invocation: Called with the record of each invocation that no request made.
@@ -100,6 +104,7 @@ class LocalTwin:
         enforce_auth: bool = True,
         container_engine: str | None = None,
         limits: HostLimits | None = None,
+        state_directory: Path | str | None = None,
         clock: Clock | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
         on_invocation: Callable[[InvocationRecord], None] | None = None,
@@ -112,7 +117,7 @@ class LocalTwin:
         self._enforce_auth = enforce_auth
         self._container_executable = container_engine
         self._container_engine: ContainerEngine | None = None
-        self._limits = limits
+        self._limits = limits or HostLimits()
         self._on_invocation = on_invocation
         self._on_firing = on_firing
         #: The twin's clock.
@@ -132,6 +137,7 @@ class LocalTwin:
             self._invoke_for_cloud,
             account=account,
             region=region,
+            state_directory=None if state_directory is None else Path(state_directory),
             make_snapshot=lambda arn, config: self._host.snapshot(arn, config),
         )
         self._started = False
@@ -147,6 +153,7 @@ class LocalTwin:
             MissingExtra: The extra `local` is not installed.
             NotServed: Functions cannot be run on this machine.
             CloudError: The embedded cloud did not start.
+            StateError: The kept state cannot be read.
         """
         require_runtime_client()
         self._cloud.start()
@@ -172,6 +179,9 @@ class LocalTwin:
             first_port=self._first_port,
             on_request=self._requested,
         )
+        self._event_sources = EventSources(
+            self._cloud, self._invoke_for_cloud, most_pollers=self._limits.environments_per_version
+        )
         self._quick = QuickDeployment(self._cloud, self._account, self._region)
         self._start_agenda()
         self._started = True
@@ -194,13 +204,18 @@ class LocalTwin:
         self._scaling.refresh()
 
     def stop(self) -> None:
-        """Stop everything: no process, port or file stays behind."""
+        """Stop everything: no process or port stays behind, and no file but the kept state.
+
+        Messages that were with a function become visible again after their visibility timeout, as on AWS.
+        """
         if not self._started:
             return
         self._started = False
         self._agenda.close()
         self._gateway.close()
+        self._event_sources.stop_taking()
         self._host.close()
+        self._event_sources.join()
         self._cloud.stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -362,6 +377,7 @@ class LocalTwin:
             self._host.provision(functions)
         except InitFailed as error:
             failure = DeploymentError(str(error))
+        self._event_sources.refresh()
         self._gateway.refresh(apis)
         if failure is not None:
             raise failure
@@ -567,6 +583,10 @@ class LocalTwin:
     def metrics(self, name: str | None = None) -> list[MetricDatum]:
         """The embedded metrics the functions printed, oldest first; of one metric when it is named."""
         return self._logs.metrics(name)
+
+    def event_sources(self) -> list[EventSource]:
+        """The event source mappings of queues and the pipes there are, with what they did so far."""
+        return self._event_sources.sources()
 
     def processes(self) -> list[int]:
         """The process ids of the execution environments there are at the moment."""

@@ -1,0 +1,102 @@
+"""The embedded cloud's queues, as the Lambda service's pollers use them: read and deleted in memory.
+
+A part of the adapter to MiniStack. Everything runs on the cloud's own event loop, where its API handlers run too:
+MiniStack replaces a queue's list of messages when it deletes, and a message that another thread appends at that moment
+would be lost.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnx_inference.local.cloud import EmbeddedCloud
+
+
+@dataclass(frozen=True)
+class ReceivedMessage:
+    """A message in flight, with what SQS says of it."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    md5_of_body: str
+    md5_of_attributes: str | None
+    attributes: Mapping[str, str]
+    message_attributes: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Received:
+    """What one receive took off a queue, and for how long it stays invisible."""
+
+    messages: tuple[ReceivedMessage, ...]
+    visibility_seconds: float
+
+
+class EmbeddedQueues:
+    """Receives from and deletes on queues by their ARNs, without the API's limit of ten and without HTTP.
+
+    Args:
+        cloud: The running cloud.
+        sqs: MiniStack's module of the service.
+    """
+
+    def __init__(self, cloud: "EmbeddedCloud", sqs: Any) -> None:
+        self._cloud = cloud
+        self._sqs = sqs
+
+    def receive(self, queue_arn: str, limit: int) -> Received | None:
+        """Take visible messages for the queue's visibility timeout; those received too often move to its DLQ.
+
+        Args:
+            queue_arn: The queue.
+            limit: How many at most.
+
+        Returns:
+            What was taken, which may be nothing; None when there is no such queue.
+        """
+        account, region = _scope(queue_arn)
+        return self._cloud.run(lambda: self._receive(queue_arn, limit), account=account, region=region)
+
+    def _receive(self, queue_arn: str, limit: int) -> Received | None:
+        queue = self._sqs._queue_by_arn(queue_arn)
+        if queue is None:
+            return None
+        visibility = int(queue["attributes"].get("VisibilityTimeout", "30"))
+        if not queue["messages"]:
+            return Received((), visibility)
+        self._sqs._expire_retained(queue)
+        self._sqs._dlq_sweep(queue)
+        taken = self._sqs._collect_msgs(queue, limit, visibility)
+        return Received(tuple(self._message(message) for message in taken), visibility)
+
+    def _message(self, message: Mapping[str, Any]) -> ReceivedMessage:
+        attributes = message.get("message_attributes") or {}
+        return ReceivedMessage(
+            message_id=message["id"],
+            receipt_handle=message["receipt_handle"],
+            body=message["body"],
+            md5_of_body=message["md5_body"],
+            md5_of_attributes=self._sqs._md5_msg_attrs(attributes) if attributes else None,
+            attributes=self._sqs._build_sys_attrs(message, ["All"]),
+            message_attributes={name: dict(value) for name, value in attributes.items()},
+        )
+
+    def delete(self, queue_arn: str, receipt_handles: Iterable[str]) -> None:
+        """Delete messages; a handle that a later receive replaced deletes nothing."""
+        handles = set(receipt_handles)
+        account, region = _scope(queue_arn)
+
+        def delete() -> None:
+            queue = self._sqs._queue_by_arn(queue_arn)
+            if queue is not None:
+                queue["messages"] = [m for m in queue["messages"] if m.get("receipt_handle") not in handles]
+
+        if handles:
+            self._cloud.run(delete, account=account, region=region)
+
+
+def _scope(arn: str) -> tuple[str, str]:
+    parts = arn.split(":")
+    return parts[4], parts[3]

@@ -1,0 +1,123 @@
+"""The embedded cloud's table streams and pipes, as the twin's own pipes read them. A part of the adapter to MiniStack.
+
+MiniStack has DynamoDB Streams, but its pipes know neither filters nor input templates nor event buses: they are kept as
+records, with the template's properties, and the twin runs them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnx_inference.local.cloud import EmbeddedCloud
+
+#: Where the properties of a pipe's template are kept in MiniStack's record of it.
+PROPERTIES = "TemplateProperties"
+
+
+@dataclass(frozen=True)
+class PipeRecord:
+    """A pipe as deployed at one moment."""
+
+    account: str
+    region: str
+    name: str
+    arn: str
+    running: bool
+    properties: Mapping[str, Any]
+
+
+class EmbeddedStreams:
+    """Reads tables' streams and the records of pipes.
+
+    Args:
+        cloud: The running cloud.
+        dynamodb: MiniStack's module of the service.
+        pipes: MiniStack's module of the service.
+    """
+
+    def __init__(self, cloud: "EmbeddedCloud", dynamodb: Any, pipes: Any) -> None:
+        self._cloud = cloud
+        self._dynamodb = dynamodb
+        self._pipes = pipes
+
+    def pipes(self) -> list[PipeRecord]:
+        """Every pipe there is."""
+        return [
+            PipeRecord(
+                account,
+                region,
+                name,
+                record["Arn"],
+                record.get("CurrentState") == "RUNNING",
+                record.get(PROPERTIES) or {"Source": record.get("Source"), "Target": record.get("Target")},
+            )
+            for (account, region, name), record in self._pipes._pipes.all_items()
+        ]
+
+    def records(self, stream_arn: str, position: int, limit: int) -> tuple[int, list[dict[str, Any]]]:
+        """The records of a table's stream from a position on.
+
+        Returns:
+            The position of the first record, which is later when older ones were dropped; and the records.
+        """
+        account, region, table = _table_of(stream_arn)
+
+        def read() -> tuple[int, list[dict[str, Any]]]:
+            first = max(position, self._dynamodb.stream_start_position(table, account_id=account, region=region))
+            found = self._dynamodb.stream_records_since(table, first, limit, account_id=account, region=region)
+            return first, list(found)
+
+        return self._cloud.run(read, account=account, region=region)
+
+    def position(self, pipe: PipeRecord) -> int:
+        """Up to where a pipe has delivered."""
+        return int(self._pipes._positions.get_scoped(pipe.account, pipe.region, pipe.arn, 0))
+
+    def advance(self, pipe: PipeRecord, position: int) -> None:
+        """Note up to where a pipe has delivered, unless it is gone."""
+        if self._pipes._pipes.get_scoped(pipe.account, pipe.region, pipe.name) is not None:
+            self._pipes._positions.set_scoped(pipe.account, pipe.region, pipe.arn, position)
+
+
+def with_stream_records(statement: Callable[..., Any], dynamodb: Any, *, inserts: bool) -> Callable[..., Any]:
+    """A PartiQL statement's implementation that also writes the table's stream, which MiniStack's does not.
+
+    Args:
+        statement: MiniStack's implementation of INSERT, UPDATE or DELETE.
+        dynamodb: MiniStack's module of the service.
+        inserts: Whether it is that of INSERT, whose statement has the item instead of its key.
+    """
+
+    def items_of(table: Mapping[str, Any], parsed: Mapping[str, Any]) -> tuple[Any, Any] | None:
+        """The partition and sort key under which the item is kept; None when the statement has no such."""
+        if not inserts:
+            partition, sort, _, error = dynamodb._partiql_key_target(table, parsed)
+            return None if error else (partition, sort)
+        item = parsed.get("item") or {}
+        item = item["M"] if isinstance(item, dict) and set(item) == {"M"} else item
+        sort = dynamodb._extract_key_val(item.get(table["sk_name"])) if table["sk_name"] else "__no_sort__"
+        return dynamodb._extract_key_val(item.get(table["pk_name"])), sort
+
+    def execute(table: dict[str, Any], parsed: dict[str, Any], *arguments: Any) -> Any:
+        key = items_of(table, parsed)
+        old = None if key is None else table["items"].get(key[0], {}).get(key[1])
+        answer = statement(table, parsed, *arguments)
+        new = None if key is None else table["items"].get(key[0], {}).get(key[1])
+        if answer[0] == 200 and old is not new:
+            kind = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
+            dynamodb._emit_stream_event(table["TableName"], kind, old, new)
+        return answer
+
+    return execute
+
+
+def is_table_stream(arn: str) -> bool:
+    """Whether an ARN is that of a table's stream."""
+    parts = arn.split(":", 5)
+    return len(parts) == 6 and parts[2] == "dynamodb" and "/stream/" in parts[5]
+
+
+def _table_of(stream_arn: str) -> tuple[str, str, str]:
+    _, _, _, region, account, resource = stream_arn.split(":", 5)
+    return account, region, resource.split("/")[1]
