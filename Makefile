@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-container test-oldest bench lint docs pictures snapshot wheel lock clean
+.PHONY: help setup demo local test test-container test-oldest test-faults bench lint docs pictures snapshot wheel lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -31,6 +31,9 @@ test-container: .venv/.tested node_modules/.installed ## the image, built and ru
 test-oldest: .venv/oldest/.installed node_modules/.installed ## what synthesises, with the oldest CDK that is supported
 	@.venv/oldest/bin/python -m pytest tests/constructs tests/contract tests/snapshots -q \
 		--ignore=tests/constructs/testing --ignore=tests/contract/test_findings.py --ignore=tests/snapshots/test_templates.py
+
+test-faults: .venv/.tested node_modules/.installed ## 10,000 jobs through every kind of fault: about an hour
+	@ONNX_INFERENCE_FAULT_JOBS=10000 python -m pytest tests/e2e/faults -s
 
 bench: .venv/.tested ## measure beside named baselines; writes benchmarks/results
 	@python -m benchmarks
