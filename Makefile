@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-container test-oldest bench lint snapshot wheel lock clean
+.PHONY: help setup demo local test test-container test-oldest test-faults bench lint docs pictures snapshot wheel lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -29,7 +29,11 @@ test-container: .venv/.tested node_modules/.installed ## the image, built and ru
 	@python -m pytest tests/container
 
 test-oldest: .venv/oldest/.installed node_modules/.installed ## what synthesises, with the oldest CDK that is supported
-	@.venv/oldest/bin/python -m pytest tests/constructs tests/contract --ignore=tests/constructs/testing -q
+	@.venv/oldest/bin/python -m pytest tests/constructs tests/contract tests/snapshots -q \
+		--ignore=tests/constructs/testing --ignore=tests/contract/test_findings.py --ignore=tests/snapshots/test_templates.py
+
+test-faults: .venv/.tested node_modules/.installed ## 10,000 jobs through every kind of fault: about an hour
+	@ONNX_INFERENCE_FAULT_JOBS=10000 python -m pytest tests/e2e/faults -s
 
 bench: .venv/.tested ## measure beside named baselines; writes benchmarks/results
 	@python -m benchmarks
@@ -40,7 +44,14 @@ lint: .venv/.tested ## ruff, mypy --strict on each package under its own path, h
 	@cd constructs && mypy --strict cdk_onnx_inference
 	@cd runtime && mypy --strict onnx_handler
 	@cd toolkit && mypy --strict onnx_inference
+	@mypy --strict docs/hooks.py docs/pictures
 	@hadolint runtime/Dockerfile
+
+docs: .venv/.tested ## the documentation, in build/site; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+pictures: .venv/.tested node_modules/.installed ## draw the pictures of the prebuilt stacks anew
+	@python -m docs.pictures
 
 snapshot: .venv/.tested node_modules/.installed ## write the template snapshots anew: read their diff before committing it
 	@python -m pytest tests/snapshots --snapshot-update
@@ -59,7 +70,7 @@ lock: ## resolve every lock anew (needs uv)
 	npm install --package-lock-only
 
 clean: ## remove what the other targets made
-	rm -rf .venv node_modules cdk.out dist .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv node_modules cdk.out dist build .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 with its venv module is needed; none was found on PATH" >&2; exit 1; }
@@ -81,7 +92,7 @@ clean: ## remove what the other targets made
 		echo "Installing aws-cdk-lib $$floor.0 into .venv/oldest ..." && \
 		python -m venv --system-site-packages .venv/oldest && \
 		site=$$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
-		echo "$$site" > "$$(.venv/oldest/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/newest.pth" && \
+		echo "import site; site.addsitedir('$$site')" > "$$(.venv/oldest/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/newest.pth" && \
 		.venv/oldest/bin/python -m pip install --quiet --ignore-installed --no-deps "aws-cdk-lib==$$floor.0"
 	@touch $@
 

@@ -82,21 +82,26 @@ OF_JOBS: Final = frozenset(
 )
 """What functions of async inference have, and no others."""
 
-NAMES: Final = OF_JOBS | frozenset(
-    {
-        MODEL_PATH,
-        MODEL_OBJECTS,
-        MODEL_CACHE_SIZE,
-        MODELS,
-        MODEL_NAME,
-        MODEL_VERSION,
-        MODEL_DIGEST,
-        PROCESSING_PATH,
-        VERIFY_TARGET,
-        VERIFY_GOLDENS,
-        METRICS_NAMESPACE,
-        ORT_DISABLE_TELEMETRY,
-    }
+OF_HOOKS: Final = frozenset({VERIFY_TARGET, VERIFY_GOLDENS})
+"""What the hooks of a deployment have, and no others."""
+
+NAMES: Final = (
+    OF_JOBS
+    | OF_HOOKS
+    | frozenset(
+        {
+            MODEL_PATH,
+            MODEL_OBJECTS,
+            MODEL_CACHE_SIZE,
+            MODELS,
+            MODEL_NAME,
+            MODEL_VERSION,
+            MODEL_DIGEST,
+            PROCESSING_PATH,
+            METRICS_NAMESPACE,
+            ORT_DISABLE_TELEMETRY,
+        }
+    )
 )
 """Every name of the contract. A user's own environment must not contain one of them."""
 

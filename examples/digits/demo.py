@@ -1,8 +1,8 @@
 """The main job, end to end, on this machine: deploy the prebuilt stack by the real CDK CLI, predict, destroy.
 
 The cloud is the embedded one, and everything in front of it is real: the CDK CLI and its template, API Gateway's events
-and IAM authorisation, and the handler under awslambdaric. Then the same model takes jobs (`jobs_demo.py`). Exit status 0
-means that every label was right, and that every job ended as it should.
+and IAM authorisation, and the handler under awslambdaric. Then the same model takes jobs (`jobs_demo.py`). Exit status
+0 means that every label was right, and that every job ended as it should.
 """
 
 from __future__ import annotations

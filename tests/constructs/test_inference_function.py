@@ -115,7 +115,7 @@ def test_environment_with_processing(make: Make, tmp_path: Path) -> None:
     variables = properties(make(processing=Processing(tmp_path / "words.py")))["Environment"]["Variables"]
     assert variables["PROCESSING_PATH"] == "processing/words.py"
     elsewhere_or_several = {_environment.MODEL_OBJECTS, _environment.MODEL_CACHE_SIZE, _environment.MODELS}
-    assert variables.keys() == _environment.NAMES - _environment.OF_JOBS - elsewhere_or_several
+    assert variables.keys() == _environment.NAMES - _environment.OF_JOBS - _environment.OF_HOOKS - elsewhere_or_several
 
 
 def test_log_group_is_kept_and_its_events_expire(make: Make) -> None:

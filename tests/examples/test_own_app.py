@@ -25,3 +25,18 @@ def test_it_synthesises_without_the_recommended_flags(tmp_path: Path) -> None:
     template = json.loads((tmp_path / "Shop.template.json").read_text())
     assert synth.only(template, "AWS::Lambda::Alias")["Name"] == "live"
     assert synth.only(template, "AWS::ApiGatewayV2::Api")["ProtocolType"] == "HTTP"
+
+
+def test_it_runs_on_this_machine(tmp_path: Path) -> None:
+    paths = os.pathsep.join(str(synth.ROOT / folder) for folder in ("constructs", "toolkit"))
+    environment = {**os.environ, "PYTHONPATH": paths, "CDK_VALIDATION": "false"}
+    ran = subprocess.run(
+        [sys.executable, str(FILE.with_name("local.py"))],
+        check=True,
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.stdout.splitlines()[-1] == "logits (1, 10)"

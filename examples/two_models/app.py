@@ -1,0 +1,46 @@
+"""Two models behind one API, each with a function of its own: memory, cold start and versions apart.
+
+Clients have one address: `/v2/models/digits/...` and, on the same API, `/v2/models/language/...`. The first function
+answers all routes of the protocol, `/v2/health/ready` among them; the second one's name the model where those have a
+variable, so API Gateway prefers them.
+
+Models that may share memory and always change together need none of this: give one function a list,
+`InferenceFunction(..., model=[ModelSource..., ModelSource...])`.
+"""
+
+from pathlib import Path
+
+from aws_cdk import App, Stack
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+
+from cdk_onnx_inference import InferenceApi, InferenceFunction, ModelSource, Processing
+
+EXAMPLES = Path(__file__).resolve().parents[1]
+
+app = App()
+stack = Stack(app, "Readers")
+digits = InferenceFunction(
+    stack, "Digits", model=ModelSource.in_image(EXAMPLES / "digits" / "model.onnx", name="digits")
+)
+language = InferenceFunction(
+    stack,
+    "Language",
+    model=ModelSource.in_image(EXAMPLES / "language" / "model.onnx", name="language"),
+    processing=Processing(EXAMPLES / "language" / "processing.py"),
+    memory_size=3008,
+)
+published = InferenceApi(stack, "Api", function=digits)
+
+assert isinstance(published.api, apigatewayv2.HttpApi)  # the default kind; `api` is the resource itself
+of_language = integrations.HttpLambdaIntegration("Language", language.alias)
+for method, path in (
+    (apigatewayv2.HttpMethod.GET, "/v2/models/language"),
+    (apigatewayv2.HttpMethod.GET, "/v2/models/language/ready"),
+    (apigatewayv2.HttpMethod.POST, "/v2/models/language/infer"),
+):
+    published.api.add_routes(
+        path=path, methods=[method], integration=of_language, authorizer=authorizers.HttpIamAuthorizer()
+    )
+app.synth()
