@@ -107,10 +107,11 @@ def test_wheel_has_the_packages_and_the_runtime(wheel: Path) -> None:
     assert [name for name in names if "__pycache__" in name or "_cache/" in name] == []
 
 
-def test_wheel_has_what_a_load_report_is_made_of(wheel: Path) -> None:
+def test_wheel_has_what_the_pages_of_the_local_twin_are_made_of(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    files = ("page.html", "page.css", "chart.css", "colours.css")
-    assert {f"onnx_inference/local/load/{name}" for name in files} <= names
+    files = ("load/page.html", "load/page.css", "load/chart.css", "load/colours.css")
+    files += ("dashboard/page.html", "dashboard/dashboard.css")
+    assert {f"onnx_inference/local/{name}" for name in files} <= names
 
 
 def test_sdist_has_the_source_roots_only(dist: Path) -> None:
