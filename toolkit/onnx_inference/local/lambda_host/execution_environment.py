@@ -255,9 +255,10 @@ class ExecutionEnvironment:
             if self._stopped:
                 raise NotServed("The twin is stopping.")
             self._start_process()
-        assert self._process is not None
-        self._reader = threading.Thread(target=self._read_output, name=f"logs-{self._process.pid}", daemon=True)
-        self._reader.start()
+            assert self._process is not None
+            # Still under the lock: a stop at this moment joins the thread.
+            self._reader = threading.Thread(target=self._read_output, name=f"logs-{self._process.pid}", daemon=True)
+            self._reader.start()
 
     def _start_process(self) -> None:
         for name in ("tmp", "home"):
