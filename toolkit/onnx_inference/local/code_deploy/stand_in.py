@@ -128,9 +128,11 @@ class CodeDeployStandIn:
             self._roll_out(rollout_id, move, self._routing(name), alarms)
         except BaseException as error:
             reason = str(error) if isinstance(error, (RolloutFailed, ValueError)) else repr(error)
-            if self._rollouts[rollout_id].steps:
-                self._shift(rollout_id, move, 0)
-            self._change(rollout_id, result=FAILED, reason=reason, ended_at=self._clock.now())
+            try:
+                if self._rollouts[rollout_id].steps:
+                    self._shift(rollout_id, move, 0)
+            finally:
+                self._change(rollout_id, result=FAILED, reason=reason, ended_at=self._clock.now())
             raise RolloutFailed(f"The stand-in's deployment {rollout_id} failed: {reason}") from error
         self._change(rollout_id, result=SUCCEEDED, ended_at=self._clock.now())
 
