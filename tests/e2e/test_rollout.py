@@ -164,6 +164,33 @@ def test_a_version_that_answers_otherwise_or_not_at_all_never_gets_traffic(twin,
     )
 
 
+def test_errors_of_the_new_version_take_its_traffic_back(twin, packages):
+    before = alias(twin)["FunctionVersion"]
+    (function,) = twin.endpoints()[0].functions
+    done, over = len(twin.rollouts()), threading.Event()
+
+    def break_it():
+        """Invocations that the runtime fails, as soon as a part of the traffic goes to the new version."""
+        while not over.wait(0.02):
+            running = twin.rollouts()[done:]
+            if running and running[0].steps and running[0].ended_at is None:
+                twin.invoke(function.name, b"no JSON", qualifier=function.qualifier)
+
+    breaker = threading.Thread(target=break_it)
+    breaker.start()
+    try:
+        with pytest.raises(DeploymentError, match=r"an alarm went off: Shop-RolloutErrors.*GreaterThanOrEqual"):
+            twin.update(context={"package": str(packages / "first"), "shift": "canary"})
+    finally:
+        over.set()
+        breaker.join()
+    (rollout,) = twin.rollouts()[done:]
+    assert [step.percentage for step in rollout.steps] == [50, 0]
+    assert [hook.event for hook in rollout.hooks] == ["BeforeAllowTraffic"]
+    assert alias(twin)["FunctionVersion"] == before
+    assert "RoutingConfig" not in alias(twin)
+
+
 def test_after_a_failure_the_next_good_version_is_rolled_out(twin, packages):
     twin.update(context={"package": str(packages / "first"), "shift": "no"})
     rollout = twin.rollouts()[-1]
