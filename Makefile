@@ -106,5 +106,5 @@ node_modules/.installed: package-lock.json | .venv/.installed
 		printf '#!/bin/sh\nexec node "%s" "$$@"\n' "$$wheel"/lib/node_modules/npm/bin/npm-cli.js > .venv/bin/npm && \
 		chmod +x .venv/bin/npm; \
 	fi
-	@npm ci --silent
+	@npm ci --loglevel=error
 	@touch $@

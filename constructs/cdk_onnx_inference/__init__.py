@@ -30,6 +30,7 @@ from .processing import Processing
 from .provisioned_concurrency import ProvisionedConcurrency, ProvisionedSchedule, UtilizationStatistic
 from .removal import Removal
 from .service_function import ServiceFunction
+from .service_image import ServiceImage
 from .throttle import Throttle
 from .traffic_shift import TrafficShift
 from .warmer import Warmer
@@ -62,6 +63,7 @@ __all__ = [
     "ProvisionedSchedule",
     "Removal",
     "ServiceFunction",
+    "ServiceImage",
     "Severity",
     "Throttle",
     "TrafficShift",

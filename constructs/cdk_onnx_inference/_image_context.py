@@ -23,6 +23,7 @@ from . import _runtime_assets
 from ._model_files import MAX_BYTES
 from ._signature import SIGNATURES
 from .errors import Problem
+from .service_image import AnyServiceImage, EcrImage
 
 HTTP_HANDLER = "onnx_handler.http.handler"
 """Command of the image for a function behind an API. One image serves many functions: each has a command of its own."""
@@ -127,6 +128,7 @@ def docker_image_code(
     architecture: lambda_.Architecture,
     command: str,
     signatures: str | None = None,
+    image: AnyServiceImage | None = None,
 ) -> Iterator[lambda_.DockerImageCode]:
     """The image as code for a `DockerImageFunction`, which must be made inside the `with` block.
 
@@ -139,7 +141,11 @@ def docker_image_code(
         architecture: The function's; the image's platform is derived from it, so the two cannot differ.
         command: The image's command, e.g. `HTTP_HANDLER`.
         signatures: Content of the file with the models' signatures. Default: the runtime's own, which knows none.
+        image: Where it comes from. Default: it is built of the context.
     """
+    if isinstance(image, EcrImage):
+        yield lambda_.DockerImageCode.from_ecr(image.repository, tag_or_digest=image.digest, cmd=[command])
+        return
     directory = _links_directory(scope, context, signatures or "")
     shutil.rmtree(directory, ignore_errors=True)
     try:

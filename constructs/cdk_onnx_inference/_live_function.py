@@ -22,6 +22,7 @@ from ._model_objects import ModelObject
 from ._model_publisher import MountAccess
 from ._served_models import ServedModel
 from .cold_start import ColdStart
+from .service_image import AnyServiceImage
 from .warmer import Warmer
 
 
@@ -34,6 +35,7 @@ class Service:
         context: Of the image.
         image_digest: Of the models in the image.
         signatures: The image's file with the models' signatures.
+        image: Where it comes from.
         architecture: Of the image, and hence of all functions.
         environment: The inference function's variables.
         metrics_namespace: Where metrics go.
@@ -53,6 +55,7 @@ class Service:
     context: Mapping[str, Path]
     image_digest: str
     signatures: str
+    image: AnyServiceImage
     architecture: lambda_.Architecture
     environment: Mapping[str, str]
     metrics_namespace: str
@@ -180,6 +183,7 @@ class LiveFunction(Construct):
             architecture=service.architecture,
             command=command,
             signatures=service.signatures,
+            image=service.image,
         ) as code:
             self.function = lambda_.DockerImageFunction(
                 self,

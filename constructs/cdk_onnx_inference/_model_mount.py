@@ -14,6 +14,7 @@ from constructs import Construct
 from . import _model_objects
 from ._model_objects import ModelObject
 from ._model_publisher import TIMEOUT, ModelPublisher, MountAccess
+from .service_image import AnyServiceImage
 
 MOUNT_PATH = "/mnt/models"
 WRITER = "1001"
@@ -71,7 +72,7 @@ class ModelMount(Construct):
     def _configure(self, function: lambda_.DockerImageFunction) -> None:
         """What a serving function needs beyond `lambda_.FileSystem`."""
 
-    def _publisher(self, architecture: lambda_.Architecture, signatures: str) -> ModelPublisher:
+    def _publisher(self, architecture: lambda_.Architecture, signatures: str, image: AnyServiceImage) -> ModelPublisher:
         """The one function that publishes. The first model's function decides what image it has, so as to share it."""
         made = self.node.try_find_child("Publisher")
         if isinstance(made, ModelPublisher):
@@ -85,6 +86,7 @@ class ModelMount(Construct):
             client_security_group=self.client_security_group,
             architecture=architecture,
             signatures=signatures,
+            image=image,
         )
         self.publisher = publisher.function
         return publisher
@@ -103,6 +105,7 @@ class ModelPublication(Construct):
         keep_versions: How many models stay in the directory.
         architecture: Of the function that serves the model.
         signatures: In the image of that function.
+        image: Where that comes from.
     """
 
     def __init__(
@@ -117,9 +120,10 @@ class ModelPublication(Construct):
         keep_versions: int,
         architecture: lambda_.Architecture,
         signatures: str,
+        image: AnyServiceImage,
     ) -> None:
         super().__init__(scope, construct_id)
-        publisher = mount._publisher(architecture, signatures)
+        publisher = mount._publisher(architecture, signatures, image)
         policy = iam.Policy(
             self, "ReadParts", roles=[publisher.role], statements=[_model_objects.read_statement(objects)]
         )

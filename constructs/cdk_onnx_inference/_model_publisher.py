@@ -13,6 +13,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from . import _image_context, _permissions, _way_to_s3
+from .service_image import AnyServiceImage
 
 TIMEOUT = Duration.minutes(15)
 """The longest that Lambda has. At the 78 MB/s that a function in a VPC gets it is enough for 70 GB."""
@@ -59,6 +60,7 @@ class ModelPublisher(Construct):
         client_security_group: ec2.ISecurityGroup,
         architecture: lambda_.Architecture,
         signatures: str,
+        image: AnyServiceImage,
     ) -> None:
         super().__init__(scope, construct_id)
         self.log_group = logs.LogGroup(self, "LogGroup", retention=logs.RetentionDays.ONE_MONTH)
@@ -98,6 +100,7 @@ class ModelPublisher(Construct):
             architecture=architecture,
             command=_image_context.PUBLISH_HANDLER,
             signatures=signatures,
+            image=image,
         ) as code:
             self.function = lambda_.DockerImageFunction(
                 self,

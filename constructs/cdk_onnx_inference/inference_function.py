@@ -20,6 +20,7 @@ from . import (
     _served_models,
     _validation,
     _warnings,
+    service_image,
 )
 from ._live_function import LiveFunction, Service
 from ._model_mount import ModelPublication
@@ -30,6 +31,7 @@ from .cold_start import ColdStart
 from .errors import InvalidInferenceConfig
 from .model_source import FromBucket, InImage, ModelSource, OnMount
 from .processing import Processing
+from .service_image import AnyServiceImage, ServiceImage
 
 _WORTH_MOVING = 128 * 1024 * 1024
 """Bytes of weights in the graph file above which their loading costs some 0.1 s more at each cold start than it need.
@@ -67,6 +69,8 @@ class InferenceFunction(LiveFunction):
         timeout: Longest run of one invocation, 1 to 900 whole seconds; the first also waits for a start that took
             longer than 10 s. A change publishes a new version. Default: 30 seconds, which is what an HTTP API waits
             for.
+        image: Where the image comes from; all functions of the service have it. A change publishes a new version.
+            Default: `ServiceImage.built()`, with the deployment.
         architecture: Of the function, and hence of the image, which is built for the same. A change makes a new image
             and publishes a new version. Default: x86_64, on which onnxruntime has always run in Lambda and which most
             machines that build images have; arm64 is about a fifth cheaper, and needs onnxruntime 1.26 or later (the
@@ -103,13 +107,14 @@ class InferenceFunction(LiveFunction):
         warmer: With `ColdStart.warmer()`; else None.
 
     Raises:
-        InvalidInferenceConfig: With all problems: the codes that the factories of `ModelSource` and `Processing` name,
-            and `model-missing`, `model-duplicate`, `model-mounts`, `memory-size-range`, `memory-too-small`,
+        InvalidInferenceConfig: With all problems: the codes that the factories of `ModelSource` and `Processing`
+            name, and `model-missing`, `model-duplicate`, `model-mounts`, `memory-size-range`, `memory-too-small`,
             `timeout-range`, `ephemeral-storage-range`, `ephemeral-storage-too-small`, `reserved-concurrency-range`,
             `environment-reserved`, `environment-name`, `environment-too-large`, `metrics-namespace`, `vpc-missing`,
-            `vpc-of-file-system`, `image-file-collision`, `image-too-large`, `init-exceeds-timeout`, `cold-start-type`,
-            and those that the factories of `ColdStart` name. At synth, in CDK's own way, of what is added to the
-            attributes: `alias-weights`, `provisioned-excluded`, `tenant-isolation`, `event-source-unsupported`.
+            `vpc-of-file-system`, `image-digest`, `image-file-collision`, `image-too-large`, `init-exceeds-timeout`,
+            `cold-start-type`, and those that the factories of `ColdStart` name. At synth, in CDK's own way, of what is
+            added to the attributes: `alias-weights`, `provisioned-excluded`, `tenant-isolation`,
+            `event-source-unsupported`.
 
     Warns, in CDK's way:
         `cdk-onnx-inference:weights-in-graph`, `cdk-onnx-inference:processing-not-parsed`,
@@ -126,6 +131,7 @@ class InferenceFunction(LiveFunction):
         cold_start: ColdStart | None = None,
         memory_size: int = 1769,
         timeout: Duration | None = None,
+        image: AnyServiceImage | None = None,
         architecture: lambda_.Architecture | None = None,
         ephemeral_storage_size: Size | None = None,
         reserved_concurrent_executions: int | None = None,
@@ -142,6 +148,7 @@ class InferenceFunction(LiveFunction):
         self.cold_start = ColdStart.on_demand() if cold_start is None else cold_start
         self.reserved_concurrent_executions = reserved_concurrent_executions
         architecture = lambda_.Architecture.X86_64 if architecture is None else architecture
+        image = ServiceImage.built() if image is None else image
 
         def at(argument: str) -> str:
             return f"{self.node.path}.{argument}"
@@ -151,6 +158,7 @@ class InferenceFunction(LiveFunction):
         if processing is not None:
             processing_files, found = _processing_files.collect(at("processing"), processing)
             problems += found
+        problems += service_image.check(at("image"), image)
         mount = _served_models.mount_of(models)
         problems += _validation.memory_size(at("memory_size"), memory_size) or _served_models.memory_size(
             at("memory_size"), memory_size, models
@@ -258,6 +266,7 @@ class InferenceFunction(LiveFunction):
                 keep_versions=served.source.keep_versions,
                 architecture=architecture,
                 signatures=signatures,
+                image=image,
             )
             for number, served in enumerate(models)
             if isinstance(served.source, OnMount)
@@ -267,6 +276,7 @@ class InferenceFunction(LiveFunction):
             context=context,
             image_digest=_served_models.image_digest(models),
             signatures=signatures,
+            image=image,
             architecture=architecture,
             environment=variables,
             metrics_namespace=metrics_namespace,

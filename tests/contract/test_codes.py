@@ -43,6 +43,7 @@ CODES = [
     "goldens-missing",
     "goldens-processing",
     "goldens-unknown",
+    "image-digest",
     "image-file-collision",
     "image-too-large",
     "init-exceeds-timeout",

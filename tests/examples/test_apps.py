@@ -118,6 +118,15 @@ def test_private_rest_api(synthesised: Callable[[str], Templates]) -> None:
     assert not synth.resources_of(template, "AWS::EC2::NatGateway")
 
 
+def test_other_accounts_image(synthesised: Callable[[str], Templates], monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = f"sha256:{'c3' * 32}"
+    monkeypatch.setenv("CDK_CONTEXT_JSON", json.dumps({"digest": digest}))
+    function = synth.only(synthesised("other_accounts_image")["Shop"], "AWS::Lambda::Function")
+    uri = json.dumps(function["Code"]["ImageUri"])
+    assert "111122223333.dkr.ecr.eu-west-1." in uri
+    assert f"/digits@{digest}" in uri
+
+
 def test_three_stacks(synthesised: Callable[[str], Templates]) -> None:
     templates = synthesised("three_stacks")
     assert set(templates) == {"Network", "Storage", "Compute"}
