@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -14,6 +14,7 @@ from .cold_start import Provisioned
 from .inference_metrics import PHASES, ApiMetrics, FileSystemMetrics, FunctionMetrics
 
 Row = Sequence[cloudwatch.IWidget]
+Graph = Callable[[int], cloudwatch.GraphWidget]
 
 _COLUMNS = 24
 _HEIGHT = 6
@@ -137,8 +138,8 @@ def graph(
     right: Sequence[cloudwatch.IMetric] = (),
     stacked: bool = False,
     limit: tuple[str, float] | None = None,
-) -> cloudwatch.GraphWidget:
-    """A graph whose axes begin at 0.
+) -> Graph:
+    """A graph whose axes begin at 0; as wide as its row lets it.
 
     Args:
         title: Above it, with the unit.
@@ -147,7 +148,7 @@ def graph(
         stacked: Whether areas are stacked.
         limit: Name and value of a line on the left axis.
     """
-    return cloudwatch.GraphWidget(
+    return lambda width: cloudwatch.GraphWidget(
         title=title,
         left=[*left],
         right=[*right],
@@ -155,15 +156,11 @@ def graph(
         left_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
         right_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
         left_annotations=[cloudwatch.HorizontalAnnotation(label=limit[0], value=limit[1])] if limit else [],
+        width=width,
         height=_HEIGHT,
     )
 
 
-def _row(*widgets: cloudwatch.GraphWidget) -> Row:
+def _row(*graphs: Graph) -> Row:
     """Graphs that share the whole width."""
-    width = _COLUMNS // len(widgets)
-    at = 0
-    for widget in widgets:
-        widget.position(at, 0)
-        at += width
-    return widgets
+    return [graph(_COLUMNS // len(graphs)) for graph in graphs]

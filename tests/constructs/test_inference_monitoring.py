@@ -161,6 +161,8 @@ def test_dashboard(stack: Stack, tmp_path: Path, api_type: Any) -> None:
     assert all(widget["x"] + widget["width"] <= 24 for widget in widgets)
     places = {(widget["x"], widget["y"]) for widget in widgets}
     assert len(places) == len(widgets)
+    for row in {widget["y"] for widget in widgets}:
+        assert sum(widget["width"] for widget in widgets if widget["y"] == row) == 24
     titles = [widget["properties"].get("title") for widget in widgets]
     assert "digits: phases of an inference, ms" in titles
     assert "Latency, ms" in titles
