@@ -35,7 +35,7 @@ VISIBILITY_SECONDS = 6
 MOST_DELIVERIES = 5
 FINAL = ("SUCCEEDED", "FAILED", "EXPIRED", "CANCELLED")
 _LARGE_ROWS = 30_000  # 480 kB of inputs, 360 kB of outputs: both go to the bucket
-_MOST_LARGE = 50
+_MOST_LARGE = max(50, JOBS // 20)
 
 
 def synthesise(directory: Path, proxy: FaultProxy, **context: str) -> Path:
