@@ -23,7 +23,7 @@ local: setup ## serve the prebuilt stack on loopback until Ctrl-C
 	@onnx-inference local Realtime
 
 test: .venv/.tested node_modules/.installed ## every test that needs neither a container engine nor an account
-	@python -m pytest --ignore=tests/container --numprocesses=2 --dist=loadfile
+	@python -m pytest --ignore=tests/container
 
 test-container: .venv/.tested node_modules/.installed ## the image, built and run as Lambda would (root, podman, runc, mmdebstrap)
 	@python -m pytest tests/container

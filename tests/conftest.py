@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from hypothesis import HealthCheck, settings
 
@@ -38,9 +37,3 @@ if "JSII_NODE" not in os.environ and (found := _node_of_the_wheel()):
 # A loaded machine is slow, and that is no finding.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
-
-
-def pytest_make_parametrize_id(val: Any) -> str | None:
-    """Tokens are numbered as they are made, which is not in the same order in each process that runs tests."""
-    token = "${Token[" in val if isinstance(val, str) else isinstance(val, float) and val < -1e280
-    return "token" if token else None

@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 APP = REPOSITORY / "tests" / "e2e" / "faults" / "app"
 STACK = "Faults"
 MODEL = "matmul"
-JOBS = int(os.environ.get("ONNX_INFERENCE_FAULT_JOBS", "100"))
+JOBS = int(os.environ.get("ONNX_INFERENCE_FAULT_JOBS", "40"))
 WORKER = "onnx_handler.queue.handler"
 #: For how long a job is with a worker before another gets it.
 VISIBILITY_SECONDS = 6
