@@ -107,7 +107,7 @@ def test_a_storm_of_redeliveries(service, proxy):
     """Messages come again while they are being worked on."""
     service.set_visibility("JobsQueue", 1)
     try:
-        with proxy.misbehaving(dynamodb=Faults(delayed=0.5, delay_seconds=0.7)):
+        with proxy.misbehaving(dynamodb=Faults(delayed=0.15, delay_seconds=0.7)):
             verdict = run(service, "storm", may_fail=anybody)
     finally:
         service.set_visibility("JobsQueue", VISIBILITY_SECONDS)
