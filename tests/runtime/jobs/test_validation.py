@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from onnx_handler import inference_request, job_message, job_validation, request_form
@@ -143,6 +143,7 @@ def test_both_verdicts_are_met() -> None:
     """A property of two refusals alone would hold for a validator that refuses everything."""
     seen = set()
 
+    @settings(derandomize=True, max_examples=500)
     @given(requests())
     def look(request: tuple[bytes, str | None, list[dict[str, Any]]]) -> None:
         body, header, signature = request
