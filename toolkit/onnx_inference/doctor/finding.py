@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from onnx_inference.doctor.template import Template
+from onnx_inference.doctor.template import Resource, Template
 
 #: An error will fail or lose work; a warning costs money, time or certainty.
 Severity = Literal["error", "warning"]
@@ -33,6 +33,22 @@ class Finding:
     allowed: str
     fix: str
     construct_path: str = ""
+
+    @classmethod
+    def at(
+        cls, resource: Resource, *, code: str, severity: Severity, location: str, got: str, allowed: str, fix: str
+    ) -> "Finding":
+        """A finding in a resource."""
+        return cls(
+            code=code,
+            severity=severity,
+            logical_id=resource.logical_id,
+            location=location,
+            got=got,
+            allowed=allowed,
+            fix=fix,
+            construct_path=resource.construct_path,
+        )
 
     def __str__(self) -> str:
         where = f"{self.logical_id}.{self.location}" if self.location else self.logical_id

@@ -25,16 +25,15 @@ def _timeouts(template: Template) -> Iterator[Finding]:
         if (function.logical_id, kind) in said:  # once is enough: an API has a method for each route
             continue
         said.add((function.logical_id, kind))
-        yield Finding(
+        yield Finding.at(
+            function,
             code="api-timeout",
             severity="warning",
-            logical_id=function.logical_id,
             location="Timeout",
             got=f"{timeout:g} seconds, behind {kind} that waits {waits / 1000:g} ({integration.logical_id}.{location})",
             allowed=f"at most {waits / 1000:g} seconds",
             fix="Lower it, or take long work asynchronously: the caller has its 503 or 504 by then, and the function "
             "runs on, paid for and unheard.",
-            construct_path=function.construct_path,
         )
 
 

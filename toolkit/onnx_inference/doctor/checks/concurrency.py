@@ -33,16 +33,15 @@ def _unqualified(template: Template) -> Iterator[Finding]:
         function, qualified = template.function_of(value)
         if function is None or qualified or function.logical_id not in paid_for:
             continue
-        yield Finding(
+        yield Finding.at(
+            invoker,
             code="provisioned-concurrency-bypassed",
             severity="error",
-            logical_id=invoker.logical_id,
             location=location,
             got=f"the function {function.logical_id} itself",
             allowed=f"{paid_for[function.logical_id]}, which has the provisioned concurrency",
             fix="Invoke that; what invokes the function itself meets cold starts, and the provisioned environments are "
             "paid for and idle.",
-            construct_path=invoker.construct_path,
         )
 
 
@@ -70,16 +69,15 @@ def _invokers(template: Template) -> Iterator[tuple[Resource, str, object]]:
 def _weights(template: Template) -> Iterator[Finding]:
     for alias, _ in provisioned(template):
         if alias.value("RoutingConfig", "AdditionalVersionWeights"):
-            yield Finding(
+            yield Finding.at(
+                alias,
                 code="provisioned-concurrency-with-weights",
                 severity="error",
-                logical_id=alias.logical_id,
                 location="RoutingConfig.AdditionalVersionWeights",
                 got="weights on an alias with provisioned concurrency",
                 allowed="one of the two",
                 fix="Take the weights off, and let CodeDeploy shift the traffic; Lambda refuses the update, and its "
                 "rollback fails too.",
-                construct_path=alias.construct_path,
             )
 
 
@@ -91,16 +89,15 @@ def _minimum(template: Template) -> Iterator[Finding]:
             capacities += [(path, found.get("MinCapacity")) for found in mappings(action.get("ScalableTargetAction"))]
         for location, capacity in capacities:
             if capacity == 0:
-                yield Finding(
+                yield Finding.at(
+                    target,
                     code="provisioned-concurrency-minimum",
                     severity="error",
-                    logical_id=target.logical_id,
                     location=location,
                     got="0",
                     allowed="1 or more",
                     fix="Raise it. Scaled to 0 the configuration is gone, and the next deployment fails with "
                     "ProvisionedConcurrencyConfigNotFoundException.",
-                    construct_path=target.construct_path,
                 )
 
 
@@ -110,15 +107,14 @@ def _reserved(template: Template) -> Iterator[Finding]:
         count = qualifier.number("ProvisionedConcurrencyConfig", name, default=0)
         reserved = function.value("ReservedConcurrentExecutions")
         if isinstance(reserved, int) and count is not None and count > reserved:
-            yield Finding(
+            yield Finding.at(
+                qualifier,
                 code="provisioned-above-reserved",
                 severity="error",
-                logical_id=qualifier.logical_id,
                 location=f"ProvisionedConcurrencyConfig.{name}",
                 got=f"{count:g}",
                 allowed=f"at most {reserved}, the reserved concurrency of {function.logical_id}",
                 fix="Reserve more, or provision less: Lambda refuses it.",
-                construct_path=qualifier.construct_path,
             )
 
 

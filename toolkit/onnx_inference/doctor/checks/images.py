@@ -32,16 +32,15 @@ def _mutable(template: Template) -> Iterator[Finding]:
         if end is None or end.endswith("}") or "@sha256:" in end or "sha256:" in end or _ASSET.search(end):
             continue
         tag = end.rpartition("/")[2].rpartition(":")
-        yield Finding(
+        yield Finding.at(
+            function,
             code="image-tag-mutable",
             severity="warning",
-            logical_id=function.logical_id,
             location="Code.ImageUri",
             got=f"the tag {tag[2]!r}" if tag[1] else "no tag, which is 'latest'",
             allowed="a digest (@sha256:...), or a tag that is never pushed again",
             fix="Name the image by its digest: when a tag is pushed again, the template stays the same, and "
             "nothing is deployed.",
-            construct_path=function.construct_path,
         )
 
 
@@ -59,10 +58,10 @@ def _platform(template: Template) -> Iterator[Finding]:
             continue
         if platform is None and "Architectures" not in function.properties:
             continue  # both follow a default; what builds for another architecture is told by the deployment
-        yield Finding(
+        yield Finding.at(
+            function,
             code="image-platform",
             severity="error" if platform is not None else "warning",
-            logical_id=function.logical_id,
             location="Architectures",
             got=f"{wanted}, with an image built for {platform or 'whatever machine builds it'}",
             allowed=next(name for name, known in _PLATFORMS.items() if known == wanted)
@@ -70,7 +69,6 @@ def _platform(template: Template) -> Iterator[Finding]:
             else "the same",
             fix="Give the image asset the platform of the function; else its first invocation fails with exec format "
             "error.",
-            construct_path=function.construct_path,
         )
 
 

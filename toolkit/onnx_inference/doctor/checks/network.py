@@ -45,16 +45,15 @@ def _nat(template: Template) -> Iterator[Finding]:
     if not used:  # a function that may use nothing of AWS is there for something outside
         return
     for gateway in gateways:
-        yield Finding(
+        yield Finding.at(
+            gateway,
             code="nat-gateway-without-need",
             severity="warning",
-            logical_id=gateway.logical_id,
             location="",
             got=f"a NAT gateway for functions whose roles allow nothing but {', '.join(sorted(used))}",
             allowed="isolated subnets, with gateway endpoints for S3 and DynamoDB",
             fix="Take it out, unless code calls something outside of AWS: it costs $0.045 an hour and $0.045 a GB; "
             "gateway endpoints cost nothing.",
-            construct_path=gateway.construct_path,
         )
 
 
@@ -99,16 +98,15 @@ def _bursting(template: Template) -> Iterator[Finding]:
     for file_system in template.resources("AWS::EFS::FileSystem"):
         mode = file_system.value("ThroughputMode")
         if file_system.logical_id in mounted and mode in (None, "bursting"):
-            yield Finding(
+            yield Finding.at(
+                file_system,
                 code="file-system-bursting",
                 severity="warning",
-                logical_id=file_system.logical_id,
                 location="ThroughputMode",
                 got=mode or "nothing, which is bursting",
                 allowed="elastic, or provisioned",
                 fix="Set it to elastic: bursting throughput grows with what is stored, and 1 GB earns 50 KiB/s, once "
                 "the first credits are used up.",
-                construct_path=file_system.construct_path,
             )
 
 

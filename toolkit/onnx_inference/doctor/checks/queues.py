@@ -30,17 +30,16 @@ def _visibility(template: Template) -> Iterator[Finding]:
         window = mapping.number("MaximumBatchingWindowInSeconds", default=0)
         if visibility is None or timeout is None or window is None or visibility >= 6 * timeout + window:
             continue
-        yield Finding(
+        yield Finding.at(
+            queue,
             code="queue-visibility-timeout",
             severity="error" if visibility < timeout else "warning",
-            logical_id=queue.logical_id,
             location="VisibilityTimeout",
             got=f"{visibility:g} seconds",
             allowed=f"{6 * timeout + window:g} or more: 6 x the {timeout:g} seconds that {function.logical_id} may run"
             + (f", and the batching window of {window:g}" if window else ""),
             fix="Raise it; else messages come back, and are worked off again, while they are being worked on"
             + (", and Lambda refuses the mapping." if visibility < timeout else "."),
-            construct_path=queue.construct_path,
         )
 
 
@@ -52,31 +51,29 @@ def _over_pull(template: Template) -> Iterator[Finding]:
         most = mapping.value("ScalingConfig", "MaximumConcurrency")
         if most is not None and (not isinstance(most, int) or most <= reserved):
             continue
-        yield Finding(
+        yield Finding.at(
+            mapping,
             code="queue-over-pull",
             severity="warning",
-            logical_id=mapping.logical_id,
             location="ScalingConfig.MaximumConcurrency",
             got="nothing" if most is None else str(most),
             allowed=f"2 to {reserved}, the reserved concurrency of {function.logical_id}",
             fix="Set it. The pollers do not know the reservation: what is throttled counts as received, and ends in "
             "the dead-letter queue without ever having run.",
-            construct_path=mapping.construct_path,
         )
 
 
 def _without_dead_letters(template: Template) -> Iterator[Finding]:
     for queue in {queue.logical_id: queue for _, queue, _ in _mapped(template)}.values():
         if queue.value("RedrivePolicy") is None and not _is_dead_letter_queue(template, queue):
-            yield Finding(
+            yield Finding.at(
+                queue,
                 code="queue-without-dead-letter-queue",
                 severity="warning",
-                logical_id=queue.logical_id,
                 location="RedrivePolicy",
                 got="nothing",
                 allowed="a dead-letter queue, after 5 or more receives",
                 fix="Give it one. A message that cannot be worked off runs until it expires, and is gone.",
-                construct_path=queue.construct_path,
             )
 
 
@@ -84,15 +81,14 @@ def _receives(template: Template) -> Iterator[Finding]:
     for queue in {queue.logical_id: queue for _, queue, _ in _mapped(template)}.values():
         most = queue.number("RedrivePolicy", "maxReceiveCount", default=10)
         if most is not None and most < 5:
-            yield Finding(
+            yield Finding.at(
+                queue,
                 code="queue-max-receive-count",
                 severity="warning",
-                logical_id=queue.logical_id,
                 location="RedrivePolicy.maxReceiveCount",
                 got=f"{most:g}",
                 allowed="5 or more",
                 fix="Raise it: a function that is throttled for a moment uses up receives without having run.",
-                construct_path=queue.construct_path,
             )
 
 
@@ -105,16 +101,15 @@ def _unconsumed(template: Template) -> Iterator[Finding]:
     }
     for queue in template.resources(_QUEUE):
         if _is_dead_letter_queue(template, queue) and queue.logical_id not in consumed | watched:
-            yield Finding(
+            yield Finding.at(
+                queue,
                 code="dead-letter-queue-unattended",
                 severity="warning",
-                logical_id=queue.logical_id,
                 location="",
                 got="neither a consumer nor an alarm",
                 allowed="one of the two",
                 fix="Alarm on ApproximateNumberOfMessagesVisible, or consume it; else nobody learns of what failed, "
                 "and whoever waits for it waits for ever.",
-                construct_path=queue.construct_path,
             )
 
 
@@ -126,16 +121,15 @@ def _retention(template: Template) -> Iterator[Finding]:
         kept = queue.number("MessageRetentionPeriod", default=345_600)
         dead_kept = dead.number("MessageRetentionPeriod", default=345_600)
         if kept is not None and dead_kept is not None and dead_kept <= kept < 1_209_600:
-            yield Finding(
+            yield Finding.at(
+                dead,
                 code="dead-letter-queue-retention",
                 severity="warning",
-                logical_id=dead.logical_id,
                 location="MessageRetentionPeriod",
                 got=f"{dead_kept:g} seconds",
                 allowed=f"more than the {kept:g} of {queue.logical_id}, e.g. 1209600 (14 days)",
                 fix="Raise it: the age of a message counts from when it was first sent, so it may expire as soon as it "
                 "arrives here.",
-                construct_path=dead.construct_path,
             )
 
 
@@ -144,15 +138,14 @@ def _partial_batches(template: Template) -> Iterator[Finding]:
         size = mapping.number("BatchSize", default=10)
         kinds: Any = mapping.value("FunctionResponseTypes") or []
         if size is not None and size > 1 and "ReportBatchItemFailures" not in str(kinds):
-            yield Finding(
+            yield Finding.at(
+                mapping,
                 code="batch-item-failures",
                 severity="warning",
-                logical_id=mapping.logical_id,
                 location="FunctionResponseTypes",
                 got="nothing" if not kinds else str(kinds),
                 allowed="ReportBatchItemFailures, or a BatchSize of 1",
                 fix="Turn it on, and return the failed messages' ids; else one bad message has its batch run again.",
-                construct_path=mapping.construct_path,
             )
 
 

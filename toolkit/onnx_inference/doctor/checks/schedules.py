@@ -36,15 +36,14 @@ def _unqualified(template: Template) -> Iterator[Finding]:
         for location, value in _targets(resource):
             function, qualified = template.function_of(value)
             if function is not None and not qualified and function.logical_id in aliases:
-                yield Finding(
+                yield Finding.at(
+                    resource,
                     code="warmer-misses-alias",
                     severity="warning",
-                    logical_id=resource.logical_id,
                     location=location,
                     got=f"$LATEST of {function.logical_id}",
                     allowed=f"the alias {aliases[function.logical_id]}",
                     fix="Target the alias: environments belong to one version, and requests by the alias meet others.",
-                    construct_path=resource.construct_path,
                 )
 
 
@@ -55,15 +54,14 @@ def _retries(template: Template) -> Iterator[Finding]:
         attempts = schedule.number("Target", "RetryPolicy", "MaximumRetryAttempts", default=185)
         age = schedule.number("Target", "RetryPolicy", "MaximumEventAgeInSeconds", default=86_400)
         if attempts is not None and age is not None and attempts > 2 and age > 3600:
-            yield Finding(
+            yield Finding.at(
+                schedule,
                 code="schedule-retries",
                 severity="warning",
-                logical_id=schedule.logical_id,
                 location="Target.RetryPolicy",
                 got=f"{attempts:g} retries within {age:g} seconds, of what runs every few minutes",
                 allowed="0 to 2 retries, or an event age of at most an hour",
                 fix="Set MaximumRetryAttempts to 0: after an outage a day's runs come at once.",
-                construct_path=schedule.construct_path,
             )
 
 

@@ -26,15 +26,14 @@ def _exclusions(template: Template) -> Iterator[Finding]:
         ]
         for location, got, found in excluded:
             if found:
-                yield Finding(
+                yield Finding.at(
+                    function,
                     code="snap-start-excluded",
                     severity="error",
-                    logical_id=function.logical_id,
                     location=location,
                     got=f"SnapStart with {got}",
                     allowed="neither a file system, nor more than 512 MB of /tmp, nor provisioned concurrency",
                     fix="Put what it needs into the image, or do without SnapStart: Lambda refuses the two together.",
-                    construct_path=function.construct_path,
                 )
 
 
