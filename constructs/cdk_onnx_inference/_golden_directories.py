@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import _environment, _validation
+from . import _validation
 from ._live_function import Service
 from ._served_models import ServedModel
 from .errors import Problem
@@ -29,7 +29,7 @@ def find(path: str, service: Service, goldens: AnyGoldens) -> tuple[list[tuple[S
         return [], _validation.reason(path, goldens.reason)
     if isinstance(goldens, GivenGoldens):
         return _given(path, service.models, goldens)
-    if _is_processed(service):
+    if service.processed:
         return [], [
             Problem(
                 "goldens-processing",
@@ -112,8 +112,3 @@ def _check(path: str, directory: Path) -> list[Problem]:
             "Prepare the model again, or mend the file.",
         )
     ]
-
-
-def _is_processed(service: Service) -> bool:
-    variables = service.environment
-    return _environment.PROCESSING_PATH in variables or '"processing":' in variables.get(_environment.MODELS, "")

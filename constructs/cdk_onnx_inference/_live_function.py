@@ -41,6 +41,7 @@ class Service:
         metrics_namespace: Where metrics go.
         memory_size: What the inference function has, in MB.
         models: All of them.
+        processed: Whether requests go through a user's own processing.
         ephemeral_storage_size: What the models need of `/tmp`.
         mount: The file system with the models.
         mount_access: To it.
@@ -61,6 +62,7 @@ class Service:
     metrics_namespace: str
     memory_size: int
     models: Sequence[ServedModel]
+    processed: bool
     ephemeral_storage_size: Size | None
     mount: ModelMount | None
     mount_access: MountAccess | None

@@ -282,6 +282,7 @@ class InferenceFunction(LiveFunction):
             metrics_namespace=metrics_namespace,
             memory_size=memory_size,
             models=models,
+            processed=processing is not None,
             ephemeral_storage_size=storage,
             mount=mount,
             mount_access=access,
