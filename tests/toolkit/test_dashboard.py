@@ -3,8 +3,6 @@
 import html.parser
 import json
 import re
-import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,9 +14,9 @@ from onnx_inference.local.dashboard.figures import figure, local_period
 from onnx_inference.local.dashboard.graph import number
 from onnx_inference.local.dashboard.page import dashboards_page
 from onnx_inference.local.dashboard.widgets import GraphWidget, Limit, OtherWidget, Place, TextWidget, read_widgets
+from tests.support.chromium import CHROMIUM, opened
 
 START = datetime(2027, 3, 1, 8, 0, tzinfo=UTC)
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 BODY = {
     "widgets": [
@@ -202,28 +200,7 @@ def test_a_browser_shows_it_without_overflow(board, observations, tmp_path, widt
         }};
         </script>"""  # noqa: E501 - a page
     )
-    done = subprocess.run(
-        [
-            CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--allow-file-access-from-files",
-            "--virtual-time-budget=4000",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--window-size=1500,1000",
-            "--dump-dom",
-            (tmp_path / "probe.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = opened(tmp_path / "probe.html", tmp_path / "profile")
     found = json.loads(re.search(r'<pre id="r">(.*?)</pre>', done.stdout)[1])
     assert found["wide"] <= width
     assert found["outside"] == 0

@@ -3,8 +3,6 @@
 import html.parser
 import json
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,9 +27,9 @@ from onnx_inference.local.load.request_body import inference_request, model_of
 from onnx_inference.local.load.scales import LinearScale, LogScale
 from onnx_inference.local.load.summary import percentile
 from onnx_inference.local.load.timeline import timeline_rows, window_of
+from tests.support.chromium import CHROMIUM, opened
 
 START = datetime(2027, 3, 1, 8, 0, tzinfo=UTC)
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def at(seconds):
@@ -329,29 +327,7 @@ def test_a_browser_shows_it_without_errors_and_without_overflow(result, tmp_path
         }};
         </script></body>"""
     )
-    done = subprocess.run(
-        [
-            CHROMIUM,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--allow-file-access-from-files",
-            "--enable-logging=stderr",
-            "--virtual-time-budget=4000",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--window-size=1500,1000",
-            "--dump-dom",
-            probe.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
+    done = opened(probe, tmp_path / "profile")
     assert "CONSOLE" not in done.stderr
     found = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", done.stdout)[1]))
     assert found["scroll"] <= found["inner"] <= width
