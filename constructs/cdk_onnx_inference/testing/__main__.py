@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from .normalise import Template
-from .template_diff import Concern, changes, summary
+from .template_diff import Concern, changes, told
 
 
 def main(arguments: list[str]) -> int:
@@ -31,9 +31,9 @@ def main(arguments: list[str]) -> int:
     endangered = False
     for stack in sorted(before.keys() | after.keys()):
         old, new = before.get(stack, empty), after.get(stack, empty)
-        text = summary(old, new)
-        endangered |= any(change.concern is Concern.DATA for change in changes(old, new))
-        print("\n".join(filter(None, [stack, text or "no change"])))
+        found = changes(old, new)
+        endangered |= any(change.concern is Concern.DATA for change in found)
+        print("\n".join(filter(None, [stack, told(found) or "no change"])))
     return 1 if endangered else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -81,7 +81,11 @@ def changes(before: Template, after: Template) -> list[Change]:
 
 def summary(before: Template, after: Template) -> str:
     """`changes` as lines of text, with the sum of what they cost; empty when there is none."""
-    found = changes(before, after)
+    return told(changes(before, after))
+
+
+def told(found: Sequence[Change]) -> str:
+    """Changes as lines of text, with the sum of what they cost."""
     lines = [str(change) for change in found]
     total = sum(change.monthly_cost for change in found)
     if abs(total) >= 0.005:
