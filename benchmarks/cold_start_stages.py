@@ -14,7 +14,7 @@ stages = {"interpreter": sys.cold_start_ready, "awslambdaric": perf_counter()}  
 import gc
 
 gc.disable()
-import onnx_handler.prefetch
+import onnx_handler.storage.prefetch
 
 import numpy  # noqa: F401
 
@@ -25,7 +25,7 @@ import onnxruntime  # noqa: F401
 stages["onnxruntime"] = perf_counter()
 
 import onnx_handler.metrics
-import onnx_handler.open_inference
+import onnx_handler.protocol.open_inference
 
 stages["our modules"] = perf_counter()
 

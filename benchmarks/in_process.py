@@ -94,7 +94,7 @@ def room() -> Handler:
 
 def session(model: Path) -> Any:
     """onnxruntime alone, with the options that ours has at 1,769 MB."""
-    room_session = importlib.import_module("onnx_handler.session")
+    room_session = importlib.import_module("onnx_handler.models.session")
     return room_session.open_session(str(model), 1769)
 
 

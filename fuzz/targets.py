@@ -19,12 +19,12 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from fuzz.grammar import DATATYPES, Choices, document, event, shape, text, value
-from onnx_handler import content_encoding
-from onnx_handler.datatypes import DATATYPES as SERVED
 from onnx_handler.errors import LONGEST_MESSAGE, InferenceError
-from onnx_handler.events import RESPONSE_LIMIT
 from onnx_handler.http import Room
-from onnx_handler.tensors import from_json, from_raw, to_json, to_raw
+from onnx_handler.protocol import content_encoding
+from onnx_handler.protocol.events import RESPONSE_LIMIT
+from onnx_handler.tensors.codecs import from_json, from_raw, to_json, to_raw
+from onnx_handler.tensors.datatypes import DATATYPES as SERVED
 from tests.support import models
 
 INFER = "/v2/models/model/infer"

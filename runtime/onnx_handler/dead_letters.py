@@ -11,12 +11,12 @@ import logging
 import os
 from typing import Any
 
-from . import job_message, jobs
 from .aws import Clients
-from .job_message import Message, UnreadableMessage
-from .job_metrics import JobMetrics
-from .job_settings import JobSettings, unless_misconfigured
-from .jobs import JobTable, Record
+from .jobs import job_records, messages
+from .jobs.job_records import JobTable, Record
+from .jobs.messages import Message, UnreadableMessage
+from .jobs.metrics import JobMetrics
+from .jobs.settings import JobSettings, unless_misconfigured
 
 _log = logging.getLogger("onnx_handler")
 
@@ -56,12 +56,12 @@ class Room:
     def _bury(self, delivered: dict[str, Any]) -> None:
         message_id, text = str(delivered["messageId"]), str(delivered.get("body", ""))
         attributes = delivered.get("messageAttributes") or {}
-        now = jobs.now()
+        now = job_records.now()
         sent = int((delivered.get("attributes") or {}).get("SentTimestamp") or now)
         message: Message | None = None
         try:
             model = (attributes.get("model") or {}).get("stringValue") or _UNNAMED
-            message = job_message.read(text, message_id, model)
+            message = messages.read(text, message_id, model)
             if message.model == _UNNAMED:
                 message = message._replace(model="")
             job, model, version = message.id, message.model, message.version or ""
@@ -70,7 +70,7 @@ class Room:
             _log.warning("message %s: %s", message_id, error)
         record = self._table.get(job)
         if record is None:
-            made = Record(job, model, version, jobs.FAILED, sent, now, parked=message_id)
+            made = Record(job, model, version, job_records.FAILED, sent, now, parked=message_id)
             made = made._replace(
                 deadline=sent + self._settings.timeout * 1000,
                 expires_at=now // 1000 + self._settings.timeout + self._settings.retention,
@@ -78,16 +78,16 @@ class Room:
             )
             record = self._table.create(made) or made
             if record is made:
-                self._metrics.count(jobs.FAILED)
+                self._metrics.count(job_records.FAILED)
         if record.is_open:
-            outcome = self._table.change(jobs.fail(job, now, _cause(record), message_id))
+            outcome = self._table.change(job_records.fail(job, now, _cause(record), message_id))
             if outcome.error is not None:
                 raise outcome.error
             if outcome.done:
-                self._metrics.count(jobs.FAILED)
+                self._metrics.count(job_records.FAILED)
             record = self._table.get(job) or record
         # A retry, after parking failed, finds its own mark.
-        if record.status == jobs.FAILED and record.parked == message_id:
+        if record.status == job_records.FAILED and record.parked == message_id:
             _log.error("job %s failed: %s", job, record.error)
             self._park(text, message, attributes, message_id)
         else:
@@ -97,7 +97,7 @@ class Room:
         sent = text
         if message is not None:
             # Its own deadline is past by the time that somebody has mended the cause.
-            sent = job_message.write(message._replace(deadline=0, parked=mark))
+            sent = messages.write(message._replace(deadline=0, parked=mark))
         self._clients.get("sqs").send_message(
             QueueUrl=self._settings.parked_queue_url,
             MessageBody=sent,

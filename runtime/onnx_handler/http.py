@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 
 gc.disable()  # what imports make stays, and to look through it again and again takes 7 % of their time
-from . import prefetch  # noqa: F401 - begins to bring the model, in the time that the imports below take
+from .storage import prefetch  # noqa: F401 - begins to bring the model, in the time that the imports below take
 
 # isort: split
 import logging
@@ -20,10 +20,10 @@ from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Any
 
 from .errors import InferenceError, MethodNotAllowed, ModelUnusable
-from .events import WARMER, Response, read, write
 from .metrics import Phases
-from .open_inference import Server, error
-from .repository import Repository
+from .models.repository import Repository
+from .protocol.events import WARMER, Response, read, write
+from .protocol.open_inference import Server, error
 from .settings import Settings
 
 _log = logging.getLogger("onnx_handler")
@@ -44,7 +44,7 @@ class Room:
         initialization_type = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
         self._on_demand = initialization_type == "on-demand"
         if not self._on_demand:
-            from .initialisation import complete
+            from .cold_start.initialisation import complete
 
             complete(initialization_type, repository)
 
@@ -75,7 +75,7 @@ class Room:
         return answer
 
     def _keep_warm(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        from .warm import answer  # late: most cold starts are not a warmer's
+        from .cold_start.warm import answer  # late: most cold starts are not a warmer's
 
         first, self._cold = self._cold, False
         return answer(event, context, self._repository, first=first)

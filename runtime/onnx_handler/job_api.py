@@ -12,27 +12,19 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
-from . import content_encoding, job_message, job_validation, jobs
 from .aws import Clients, is_transient
-from .errors import (
-    Conflict,
-    Gone,
-    InferenceError,
-    InvalidInput,
-    MethodNotAllowed,
-    NotFinished,
-    NotFound,
-    Unavailable,
-)
-from .events import ENVELOPE_ALLOWANCE, RESPONSE_LIMIT, Request, Response, query, read, write
-from .job_message import ID, Message
-from .job_metrics import JobMetrics
-from .job_settings import JobSettings, JobsMisconfigured
-from .job_validation import Signatures
-from .jobs import JobTable, Record
-from .payloads import Payloads
-from .request_form import HEADER_LENGTH
-from .routing import Match, Router
+from .errors import Conflict, Gone, InferenceError, InvalidInput, MethodNotAllowed, NotFinished, NotFound, Unavailable
+from .jobs import job_records, messages, validation
+from .jobs.job_records import JobTable, Record
+from .jobs.messages import ID, Message
+from .jobs.metrics import JobMetrics
+from .jobs.payloads import Payloads
+from .jobs.settings import JobSettings, JobsMisconfigured
+from .jobs.validation import Signatures
+from .protocol import content_encoding
+from .protocol.events import ENVELOPE_ALLOWANCE, RESPONSE_LIMIT, Request, Response, query, read, write
+from .protocol.request_form import HEADER_LENGTH
+from .protocol.routing import Match, Router
 
 _log = logging.getLogger("onnx_handler")
 
@@ -146,13 +138,13 @@ class JobApi:
 
     def _submit(self, request: Request, route: Match, event: Any, context: Any) -> Response:
         job = self._read(request, route)
-        now = jobs.now()
+        now = job_records.now()
         deadline = now + job.timeout * 1000
         record = Record(
             job.id,
             job.model,
             job.version or "",
-            jobs.QUEUED,
+            job_records.QUEUED,
             now,
             now,
             deadline,
@@ -166,7 +158,7 @@ class JobApi:
         if there.fingerprint != job.fingerprint:
             raise Conflict(f"job {job.id!r} is there already, with another request")
         there = self._settled(there)
-        if there.status == jobs.QUEUED:
+        if there.status == job_records.QUEUED:
             # Whether its message was ever sent is not known: whoever sent it may have died, or not had the answer. One
             # message too many costs little, because a finished job is not run again.
             self._send(job, there, forget=False)
@@ -179,10 +171,10 @@ class JobApi:
         job = os.urandom(16).hex() if key is None else _checked_id(key)
         signature = self._signatures.find(model, version)
         body = content_encoding.decoded(request.body, headers.get("content-encoding", ""))
-        job_validation.check(body, headers.get(HEADER_LENGTH), signature)
+        validation.check(body, headers.get(HEADER_LENGTH), signature)
         kept = {name: headers[name] for name in _KEPT_HEADERS if headers.get(name)}
         timeout = self._timeout(headers.get("job-timeout"))
-        fingerprint = jobs.fingerprint(model, version, headers.get(HEADER_LENGTH), body)
+        fingerprint = job_records.fingerprint(model, version, headers.get(HEADER_LENGTH), body)
         return Submission(job, model, version, kept, request.body, fingerprint, timeout)
 
     def _timeout(self, header: str | None) -> int:
@@ -205,10 +197,10 @@ class JobApi:
             fingerprint=job.fingerprint,
         )
         try:
-            text = job_message.write(message)
-            if len(text) > job_message.LARGEST:
+            text = messages.write(message)
+            if len(text) > messages.LARGEST:
                 uri = self._payloads.put_request(job.id, job.body)
-                text = job_message.write(message._replace(body=None, body_uri=uri))
+                text = messages.write(message._replace(body=None, body_uri=uri))
             self._clients.get("sqs").send_message(QueueUrl=self._settings.queue_url, MessageBody=text)
         except Exception:
             if forget:
@@ -255,7 +247,7 @@ class JobApi:
         record = self._find(route)
         if record.is_open:
             raise NotFinished(f"job {record.id!r} is {record.status}: it has no result yet")
-        if record.status != jobs.SUCCEEDED:
+        if record.status != job_records.SUCCEEDED:
             raise Gone(f"job {record.id!r} is {record.status}: {record.error}")
         headers = dict(record.result_headers or _JSON)
         text = HEADER_LENGTH not in {name.lower() for name in headers}
@@ -271,11 +263,11 @@ class JobApi:
     def _cancel(self, request: Request, route: Match, event: Any, context: Any) -> Response:
         record = self._find(route)
         if record.is_open:
-            outcome = self._table.change(jobs.cancel(record.id, jobs.now()))
+            outcome = self._table.change(job_records.cancel(record.id, job_records.now()))
             if outcome.error is not None:
                 raise outcome.error
             record = self._find(route)
-        if record.status != jobs.CANCELLED:  # a repeated DELETE is answered like the first
+        if record.status != job_records.CANCELLED:  # a repeated DELETE is answered like the first
             raise Conflict(f"job {record.id!r} is {record.status} already")
         return self._shown(record)
 
@@ -292,14 +284,14 @@ class JobApi:
 
     def _settled(self, record: Record) -> Record:
         """The record, EXPIRED if it is past its deadline: whoever reads it first writes so."""
-        now = jobs.now()
+        now = job_records.now()
         if not record.is_overdue(now):
             return record
-        outcome = self._table.change(jobs.expire(record, now))
+        outcome = self._table.change(job_records.expire(record, now))
         if outcome.error is not None:
             raise outcome.error
         if outcome.done:
-            self._metrics.count(jobs.EXPIRED)
+            self._metrics.count(job_records.EXPIRED)
             self._metrics.write()
             return record.overdue(now)
         return outcome.record or record
@@ -321,7 +313,7 @@ class JobApi:
         if record.error:
             document["error"] = record.error
         body = json.dumps(document, separators=(",", ":")).encode()
-        if record.status == jobs.SUCCEEDED and record.result is not None and _is_json(record):
+        if record.status == job_records.SUCCEEDED and record.result is not None and _is_json(record):
             body = body[:-1] + b',"result":' + record.result + b"}"
         headers = {**_JSON, "Cache-Control": "no-store"}
         if record.is_open:

@@ -25,9 +25,9 @@ from time import sleep, time
 from typing import Any
 from urllib.parse import urlsplit
 
-from .download import download, mismatches
 from .errors import ModelUnusable
-from .parts import Part, check_digest, read
+from .storage.download import download, mismatches
+from .storage.parts import Part, check_digest, read
 
 _log = logging.getLogger("onnx_handler")
 

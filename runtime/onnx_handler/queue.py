@@ -19,7 +19,7 @@ from __future__ import annotations
 import gc
 
 gc.disable()  # what imports make stays, and to look through it again and again takes 7 % of their time
-from . import prefetch  # noqa: F401 - begins to bring the model, in the time that the imports below take
+from .storage import prefetch  # noqa: F401 - begins to bring the model, in the time that the imports below take
 
 # isort: split
 import logging
@@ -31,11 +31,11 @@ from typing import Any
 
 from .aws import PARALLEL, Clients
 from .errors import ModelUnusable
-from .events import WARMER
-from .job_settings import JobSettings, unless_misconfigured
-from .job_worker import Delivery, Worker
-from .jobs import STATEMENTS_PER_CALL
-from .repository import Repository
+from .jobs.job_records import STATEMENTS_PER_CALL
+from .jobs.job_worker import Delivery, Worker
+from .jobs.settings import JobSettings, unless_misconfigured
+from .models.repository import Repository
+from .protocol.events import WARMER
 from .settings import Settings
 
 _log = logging.getLogger("onnx_handler")
@@ -62,7 +62,7 @@ class Room:
         self._cold = True
         initialization_type = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
         if initialization_type != "on-demand":
-            from .initialisation import complete
+            from .cold_start.initialisation import complete
 
             complete(initialization_type, repository)
         # Two pools: a stage waits for what it has put into the other.
@@ -80,7 +80,7 @@ class Room:
         first, self._cold = self._cold, False
         self._slowest = 0.0  # one slow batch is no reason to hand back all later ones
         if isinstance(event, dict) and event.get("source") == WARMER:
-            from .warm import answer
+            from .cold_start.warm import answer
 
             return answer(event, context, self._repository, first=first)
         records = event.get("Records") if isinstance(event, dict) else None

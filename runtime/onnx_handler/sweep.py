@@ -9,11 +9,11 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import jobs
 from .aws import PARALLEL, Clients
-from .job_metrics import JobMetrics
-from .job_settings import JobSettings, unless_misconfigured
-from .jobs import JobTable
+from .jobs import job_records
+from .jobs.job_records import JobTable
+from .jobs.metrics import JobMetrics
+from .jobs.settings import JobSettings, unless_misconfigured
 
 _log = logging.getLogger("onnx_handler")
 
@@ -40,14 +40,14 @@ class Room:
         Raises:
             Exception: of AWS, when a job could not be written; whatever went before is done.
         """
-        now = jobs.now()
+        now = job_records.now()
         expired, seen = 0, 0
-        for part in range(jobs.OPEN_SHARDS):
+        for part in range(job_records.OPEN_SHARDS):
             waiting: list[str] = []
             for job in self._table.overdue(part, now, MOST - seen):
                 waiting.append(job)
                 seen += 1
-                if len(waiting) == jobs.KEYS_PER_CALL:
+                if len(waiting) == job_records.KEYS_PER_CALL:
                     expired += self._expire(waiting, now)
                     waiting = []
                     if context.get_remaining_time_in_millis() / 1000 < RESERVE:
@@ -59,10 +59,10 @@ class Room:
 
     def _expire(self, waiting: list[str], now: int) -> int:
         records = self._table.get_many(waiting).values()  # the index may lag behind
-        overdue = [jobs.expire(record, now) for record in records if record.is_overdue(now)]
+        overdue = [job_records.expire(record, now) for record in records if record.is_overdue(now)]
         outcomes = self._table.change_all(overdue)
         done = sum(outcome.done for outcome in outcomes)
-        self._metrics.count(jobs.EXPIRED, times=done)
+        self._metrics.count(job_records.EXPIRED, times=done)
         for outcome in outcomes:
             if outcome.error is not None:
                 self._metrics.write()

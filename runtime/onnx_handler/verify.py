@@ -20,7 +20,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from .aws import Clients
-from .tensors import RAW_TYPES, Array, datatype_of, to_json
+from .tensors.codecs import RAW_TYPES, Array, datatype_of, to_json
 
 _log = logging.getLogger("onnx_handler")
 

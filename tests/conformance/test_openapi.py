@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnx_handler.open_inference import ROUTES
+from onnx_handler.protocol.open_inference import ROUTES
 from tests.runtime.conftest import Serve
 from tests.support import models
 

@@ -7,7 +7,8 @@ import importlib
 import pytest
 
 from cdk_onnx_inference import _environment, _image_context, _routes
-from onnx_handler import job_api, open_inference, settings
+from onnx_handler import job_api, settings
+from onnx_handler.protocol import open_inference
 
 
 def test_environment_variables_are_the_same() -> None:

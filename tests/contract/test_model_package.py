@@ -11,9 +11,9 @@ import pytest
 from cdk_onnx_inference import ModelSource
 from cdk_onnx_inference._model_files import GRAPH, collect
 from cdk_onnx_inference._onnxruntime_limits import MAX_IR_VERSION, MAX_OPSETS, ONNXRUNTIME
-from onnx_handler import session as handler_session
-from onnx_handler.signature import from_session
-from onnx_handler.tensors import FROM_ONNX
+from onnx_handler.models import session as handler_session
+from onnx_handler.tensors.codecs import FROM_ONNX
+from onnx_handler.tensors.signature import from_session
 from onnx_inference.prepare import model_package, search, signature
 from onnx_inference.prepare.onnxruntime_support import newest_ir_version, newest_opset
 from onnx_inference.prepare.preparation import Request, prepare

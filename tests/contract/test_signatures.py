@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from cdk_onnx_inference._onnx_file import read_onnx_file
 from cdk_onnx_inference._signature import Signature
-from onnx_handler import tensors
+from onnx_handler.tensors import codecs
 from tests.support import models
 
 
@@ -26,7 +26,7 @@ def signature(tmp_path: Path, made: onnx.ModelProto) -> Signature | None:
 )
 def test_signature_has_the_datatypes_that_the_handler_has(tmp_path: Path, element_type: int) -> None:
     proto_name = TensorProto.DataType.Name(element_type).lower()
-    expected = tensors.FROM_ONNX.get(f"tensor({proto_name})")
+    expected = codecs.FROM_ONNX.get(f"tensor({proto_name})")
     found = signature(tmp_path, models.identity(element_type))
     assert (found.inputs[0].datatype if found else None) == expected
 
@@ -40,5 +40,5 @@ def test_signature_is_what_onnxruntime_says(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(made.SerializeToString())
     for ours, theirs in ((found.inputs, session.get_inputs()), (found.outputs, session.get_outputs())):
         assert [(tensor.name, tensor.datatype) for tensor in ours] == [
-            (argument.name, tensors.FROM_ONNX[argument.type]) for argument in theirs
+            (argument.name, codecs.FROM_ONNX[argument.type]) for argument in theirs
         ]

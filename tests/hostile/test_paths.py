@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from onnx_handler.open_inference import match
-from onnx_handler.routing import LONGEST_PATH
+from onnx_handler.protocol.open_inference import match
+from onnx_handler.protocol.routing import LONGEST_PATH
 from tests.hostile.conftest import Target
 from tests.runtime.conftest import CONTEXT
 from tests.support import events

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 from onnx import TensorProto
 
-from onnx_handler.content_encoding import INFLATED_LIMIT
 from onnx_handler.http import Room
-from onnx_handler.request_form import JSON_LIMIT, MOST_STRINGS
+from onnx_handler.protocol.content_encoding import INFLATED_LIMIT
+from onnx_handler.protocol.request_form import JSON_LIMIT, MOST_STRINGS
 from tests.hostile.conftest import GOOD, Target
 from tests.hostile.memory import at_most_more_memory
 from tests.support import events, models

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from onnx_handler import warm
+from onnx_handler.cold_start import warm
 from tests.hostile.conftest import Target
 from tests.runtime.conftest import CONTEXT
 

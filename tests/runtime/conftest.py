@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from onnx_handler.http import Room
-from onnx_handler.tensors import to_raw
+from onnx_handler.tensors.codecs import to_raw
 from tests.support import events, models
 
 CONTEXT = SimpleNamespace(aws_request_id="c6af9ac6-7b61-11e6-9a41-93e8deadbeef")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 
 from onnx_handler.http import Room
-from onnx_handler.open_inference import ROUTES
-from onnx_handler.tensors import RAW_TYPES, from_raw, widened
+from onnx_handler.protocol.open_inference import ROUTES
+from onnx_handler.tensors.codecs import RAW_TYPES, from_raw, widened
 from tests.runtime.conftest import CONTEXT, Serve
 from tests.support import events, models
 

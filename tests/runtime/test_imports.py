@@ -26,40 +26,40 @@ pytestmark = pytest.mark.skipif(
 HTTP_ROOM = {
     "gc",  # in the interpreter itself
     "onnx_handler",
-    "onnx_handler.content_encoding",
-    "onnx_handler.datatypes",
+    "onnx_handler.protocol.content_encoding",
+    "onnx_handler.tensors.datatypes",
     "onnx_handler.errors",
-    "onnx_handler.events",
+    "onnx_handler.protocol.events",
     "onnx_handler.http",
-    "onnx_handler.inference_request",
-    "onnx_handler.inference_response",
-    "onnx_handler.manifest",
+    "onnx_handler.protocol.inference_request",
+    "onnx_handler.protocol.inference_response",
+    "onnx_handler.models.manifest",
     "onnx_handler.metrics",
-    "onnx_handler.model",
-    "onnx_handler.open_inference",
-    "onnx_handler.prefetch",
-    "onnx_handler.processing",
-    "onnx_handler.repository",
-    "onnx_handler.request_form",
-    "onnx_handler.routing",
-    "onnx_handler.session",
+    "onnx_handler.models.model",
+    "onnx_handler.protocol.open_inference",
+    "onnx_handler.storage.prefetch",
+    "onnx_handler.models.processing",
+    "onnx_handler.models.repository",
+    "onnx_handler.protocol.request_form",
+    "onnx_handler.protocol.routing",
+    "onnx_handler.models.session",
     "onnx_handler.settings",
-    "onnx_handler.signature",
-    "onnx_handler.tensors",
+    "onnx_handler.tensors.signature",
+    "onnx_handler.tensors.codecs",
 }
 BINARY = {"binascii"}  # base64
 COMPRESSED = {"binascii", "zlib"}
-WARM_EVENT = {"onnx_handler.warm", "onnx_handler.golden_run"}
+WARM_EVENT = {"onnx_handler.cold_start.warm", "onnx_handler.models.golden_run"}
 AHEAD = {
-    "onnx_handler.golden_run",
-    "onnx_handler.initialisation",
+    "onnx_handler.models.golden_run",
+    "onnx_handler.cold_start.initialisation",
     "zlib",
     "binascii",
     "urllib",
     "urllib.parse",
     "ipaddress",
 }
-SNAP_START = {*AHEAD, "onnx_handler.snapshot", "snapshot_restore_py"}
+SNAP_START = {*AHEAD, "onnx_handler.cold_start.snapshot", "snapshot_restore_py"}
 
 # Notes who was the first to import each module: the innermost file that is no part of the import machinery.
 PROGRAM = """
@@ -156,7 +156,7 @@ def test_initialised_ahead_no_request_imports_anything(tmp_path: Path, kind: str
 def test_what_goes_first_needs_nothing(tmp_path: Path) -> None:
     """A model that is read, or downloaded, while the rest is imported must not wait for imports of its own."""
     found = imported(tmp_path, module="prefetch", base="import awslambdaric.bootstrap")
-    assert found.keys() == {"onnx_handler", "onnx_handler.prefetch"}
+    assert found.keys() == {"onnx_handler", "onnx_handler.storage.prefetch"}
 
 
 def test_the_budget_tells_who_went_past_it(tmp_path: Path) -> None:

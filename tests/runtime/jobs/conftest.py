@@ -12,8 +12,9 @@ from unittest.mock import patch
 import onnx
 import pytest
 
-from onnx_handler import dead_letters, job_api, jobs, queue, sweep
+from onnx_handler import dead_letters, job_api, queue, sweep
 from onnx_handler.aws import Clients
+from onnx_handler.jobs import job_records
 from tests.support import events, models
 
 pytest.importorskip("ministack.app")
@@ -53,7 +54,7 @@ class Queue:
         message = {
             "messageId": f"message-{self.count}",
             "body": body,
-            "attributes": {"ApproximateReceiveCount": "0", "SentTimestamp": str(jobs.now())},
+            "attributes": {"ApproximateReceiveCount": "0", "SentTimestamp": str(job_records.now())},
             "messageAttributes": {
                 name: {"stringValue": value["StringValue"], "dataType": "String"}
                 for name, value in (attributes or {}).items()
@@ -98,7 +99,7 @@ class Service:
         self.worker = queue.Room(clients)
         self.dead_letters = dead_letters.Room(clients)
         self.sweeper = sweep.Room(clients)
-        self.table = jobs.JobTable(clients, TABLE)
+        self.table = job_records.JobTable(clients, TABLE)
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, query: str = ""
@@ -138,7 +139,7 @@ class Service:
         answer = self.dead_letters.handle(delivered(*messages), context())
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
-    def record(self, job: str) -> jobs.Record:
+    def record(self, job: str) -> job_records.Record:
         record = self.table.get(job)
         assert record is not None
         return record
@@ -192,7 +193,7 @@ def create_table(dynamodb: Any) -> None:
         ],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": jobs.OPEN_INDEX,
+                "IndexName": job_records.OPEN_INDEX,
                 "KeySchema": [
                     {"AttributeName": "open", "KeyType": "HASH"},
                     {"AttributeName": "deadline", "KeyType": "RANGE"},
@@ -259,6 +260,6 @@ def service(start: Start) -> Service:
 def later() -> Iterator[Callable[[float], None]]:
     """Moves the clock of the records on, by seconds."""
     shift = [0]
-    real = jobs.now
-    with patch.object(jobs, "now", lambda: real() + shift[0]):
+    real = job_records.now
+    with patch.object(job_records, "now", lambda: real() + shift[0]):
         yield lambda seconds: shift.__setitem__(0, shift[0] + int(seconds * 1000))

@@ -15,8 +15,9 @@ from urllib.request import urlopen
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from onnx_handler import job_api, jobs
-from onnx_handler.events import RESPONSE_LIMIT
+from onnx_handler import job_api
+from onnx_handler.jobs import job_records
+from onnx_handler.protocol.events import RESPONSE_LIMIT
 from tests.runtime.jobs.conftest import TIMEOUT, Service, Start, context, delivered, expected, request_body
 from tests.support import events, models
 
@@ -127,7 +128,7 @@ def test_there_is_no_result_of_a_job_that_did_not_succeed(service: Service, late
     _, submitted = service.submit(Job_Timeout="5")
     job = submitted["id"]
     if status == "FAILED":
-        service.table.change(jobs.fail(job, jobs.now(), "the cause"))
+        service.table.change(job_records.fail(job, job_records.now(), "the cause"))
     elif status == "EXPIRED":
         later(5)
     else:
@@ -309,8 +310,8 @@ def test_dead_letters_say_why_and_can_be_sent_again(service: Service) -> None:
     _, submitted = service.submit()
     job = submitted["id"]
     (message,) = service.waiting()
-    service.table.change(jobs.start(job, 1, jobs.now()))
-    service.table.change(jobs.note(job, "ThrottlingException: the true cause"))
+    service.table.change(job_records.start(job, 1, job_records.now()))
+    service.table.change(job_records.note(job, "ThrottlingException: the true cause"))
     assert service.bury(message) == []
     record = service.record(job)
     assert (record.status, record.error) == ("FAILED", "ThrottlingException: the true cause")

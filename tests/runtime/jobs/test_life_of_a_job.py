@@ -10,8 +10,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from onnx_handler import job_worker, jobs
-from onnx_handler.jobs import CANCELLED, EXPIRED, FAILED, OPEN, QUEUED, RUNNING, SUCCEEDED, Record
+from onnx_handler.jobs import job_records, job_worker
+from onnx_handler.jobs.job_records import CANCELLED, EXPIRED, FAILED, OPEN, QUEUED, RUNNING, SUCCEEDED, Record
 from tests.runtime.jobs.conftest import TABLE, Service, Start, expected
 
 NAMES = ("a", "b", "c")
@@ -52,9 +52,9 @@ class Life(RuleBasedStateMachine):
         self.ran: list[str] = []
         self.revived: set[str] = set()
         self.clock = 0
-        self.real_now = jobs.now
+        self.real_now = job_records.now
         self.patches = [
-            patch.object(jobs, "now", lambda: self.real_now() + self.clock),
+            patch.object(job_records, "now", lambda: self.real_now() + self.clock),
             patch.object(job_worker.Worker, "run", self._counted(job_worker.Worker.run)),
         ]
         for each in self.patches:
@@ -122,13 +122,13 @@ class Life(RuleBasedStateMachine):
     def sweep(self) -> None:
         self.service.sweeper.handle({}, job_context())
         for record in self._records().values():
-            assert not record.is_overdue(jobs.now())
+            assert not record.is_overdue(job_records.now())
 
     @rule(name=st.sampled_from(NAMES))
     def show(self, name: str) -> None:
         status, record = self.service.show(self.prefix + name)
         assert (status == 404) == (self.prefix + name not in self.before)
-        assert status == 404 or record["status"] not in OPEN or record["deadline"] > jobs.now() - 1000
+        assert status == 404 or record["status"] not in OPEN or record["deadline"] > job_records.now() - 1000
 
     @precondition(lambda self: self.queue)
     @rule(data=st.data())

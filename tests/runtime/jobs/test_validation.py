@@ -8,13 +8,14 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from onnx_handler import inference_request, job_message, job_validation, request_form
-from onnx_handler.datatypes import DATATYPES, ITEM_SIZES
 from onnx_handler.errors import InferenceError
-from onnx_handler.job_message import ID, Message, UnreadableMessage
-from onnx_handler.job_validation import Signatures
-from onnx_handler.signature import TensorSpec
-from onnx_handler.tensors import RAW_TYPES
+from onnx_handler.jobs import messages, validation
+from onnx_handler.jobs.messages import ID, Message, UnreadableMessage
+from onnx_handler.jobs.validation import Signatures
+from onnx_handler.protocol import inference_request, request_form
+from onnx_handler.tensors.codecs import RAW_TYPES
+from onnx_handler.tensors.datatypes import DATATYPES, ITEM_SIZES
+from onnx_handler.tensors.signature import TensorSpec
 
 SIZES = st.one_of(st.integers(0, 3), st.integers(0, 3), st.sampled_from([2**31, 2**62, 2**63 - 1, 2**63, -1]))
 SHAPES = st.lists(SIZES, max_size=3)
@@ -94,7 +95,7 @@ def requests(draw: st.DrawFn) -> tuple[bytes, str | None, list[dict[str, Any]]]:
 
 def accepted_by_the_api(body: bytes, header: str | None, model: dict[str, Any]) -> bool:
     try:
-        job_validation.check(body, header, Signatures({"models": [model]}).find("m", None))
+        validation.check(body, header, Signatures({"models": [model]}).find("m", None))
     except InferenceError:
         return False
     return True
@@ -132,7 +133,7 @@ def test_the_same_verdict(request: tuple[bytes, str | None, list[dict[str, Any]]
 def test_without_a_signature_only_the_form_is_checked(request: tuple[bytes, str | None, list[dict[str, Any]]]) -> None:
     body, header, _ = request
     try:
-        job_validation.check(body, header, None)
+        validation.check(body, header, None)
     except InferenceError:
         return
     if header != "0":
@@ -176,12 +177,12 @@ MESSAGES = st.builds(
 
 @given(MESSAGES)
 def test_a_message_is_read_as_it_was_written(message: Message) -> None:
-    text = job_message.write(message)
+    text = messages.write(message)
     assert text.isascii()
     assert min(text, default=" ") >= " "
-    assert job_message.read(text, "other") == message
+    assert messages.read(text, "other") == message
     uri = message._replace(body=None, body_uri="s3://bucket/key")
-    assert job_message.read(job_message.write(uri), "other") == uri
+    assert messages.read(messages.write(uri), "other") == uri
 
 
 @given(st.one_of(st.text(max_size=30), VALUES.map(json.dumps), st.dictionaries(
@@ -189,7 +190,7 @@ def test_a_message_is_read_as_it_was_written(message: Message) -> None:
                      "fingerprint", "parked"]), VALUES, max_size=4).map(json.dumps)))  # fmt: skip
 def test_any_other_message_is_unreadable_or_a_job(text: str) -> None:
     try:
-        message = job_message.read(text, "message-id", "model")
+        message = messages.read(text, "message-id", "model")
     except UnreadableMessage:
         return
     assert ID.fullmatch(message.id)

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnx_handler import aws, job_worker, jobs, queue
+from onnx_handler import aws, queue
 from onnx_handler.errors import ModelNotReady
+from onnx_handler.jobs import job_records, job_worker
 from tests.runtime.jobs.conftest import BUCKET, TIMEOUT, Service, Start, context, delivered, expected, request_body
 from tests.support import models
 
 
 def outputs(service: Service, job: str) -> list[float]:
     record = service.record(job)
-    assert record.status == jobs.SUCCEEDED, record.error
+    assert record.status == job_records.SUCCEEDED, record.error
     body = record.result if record.result is not None else service.object(record.result_uri)
     values: list[float] = json.loads(body)["outputs"][0]["data"]
     return values
@@ -181,7 +182,7 @@ def test_duplicates_run_once(service: Service) -> None:
 def test_a_crashed_attempt_is_repeated(service: Service) -> None:
     _, submitted = service.submit()
     (message,) = service.waiting()
-    service.table.change(jobs.start(submitted["id"], 1, jobs.now()))  # and then the process died
+    service.table.change(job_records.start(submitted["id"], 1, job_records.now()))  # and then the process died
     message["attributes"]["ApproximateReceiveCount"] = "1"
     assert service.work(message) == []
     record = service.record(submitted["id"])

@@ -1,0 +1,1 @@
+"""Jobs: their messages, their records, and the work on them."""

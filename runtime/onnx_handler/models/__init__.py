@@ -1,0 +1,1 @@
+"""The models of a function: opened, run, kept in memory."""

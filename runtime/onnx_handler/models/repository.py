@@ -1,0 +1,277 @@
+"""The models of one function: which there are, which are in memory, and what makes place for what.
+
+A function with one model loads it while its environment starts. One with several loads as many as fit into its memory,
+in their order, and the others at their first use; the model that was used longest ago makes place. A model that cannot
+be loaded has its cause. It is tried again only where that may help: when what it comes from did not answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import RLock
+from time import monotonic, perf_counter_ns
+from typing import TYPE_CHECKING
+
+from onnx_handler.errors import DiskFull, ModelNotReady, ModelUnusable, NotFound, SourceUnavailable
+from onnx_handler.metrics import Metrics
+from onnx_handler.settings import Settings
+from onnx_handler.storage.prefetch import files_of
+
+from .model import Model
+
+if TYPE_CHECKING:
+    from onnx_handler.storage.model_store import Store
+    from onnx_handler.storage.parts import Part
+
+_log = logging.getLogger("onnx_handler")
+
+RETRY_AFTER = 10.0  # seconds
+
+
+class Served:
+    """One model of the function.
+
+    Attributes:
+        name: its name in the protocol.
+        version: its version there.
+        model: the model; None when it is not in memory.
+        cause: why it could not be loaded, in words; empty when it could, or nobody has tried.
+        used: when it was used last, on a clock of the caller's.
+        metrics: its metrics; there are none when the environment is too wrong for a model.
+    """
+
+    __slots__ = ("cause", "metrics", "model", "name", "proven", "retry_at", "settings", "size", "used", "version")
+
+    def __init__(self, name: str, version: str, settings: Settings | None, cause: str = "") -> None:
+        self.name = name
+        self.version = version
+        self.settings = settings
+        if settings is not None:
+            self.metrics = Metrics(settings)
+        self.model: Model | None = None
+        self.cause = cause
+        self.retry_at = float("inf")
+        self.proven = False
+        self.size = 0
+        self.used = 0
+
+    @property
+    def why_not(self) -> str:
+        """Its cause, in a sentence."""
+        return f"model {self.name!r} is not ready: {self.cause}"
+
+
+class Repository:
+    """The models of one function.
+
+    Attributes:
+        memory: bytes that all models together may take.
+
+    Args:
+        every: of each model; empty when the environment is wrong, for the reason `cause`.
+
+    Attributes:
+        cause: why no model is known, when none is.
+    """
+
+    def __init__(self, every: list[Settings], cause: str = "") -> None:
+        self._lock = RLock()
+        self._store: Store | None = None
+        self.cause = "" if every else cause
+        if every:
+            self._all = [Served(settings.model_name, settings.model_version, settings) for settings in every]
+        else:
+            self._all = [Served("model", "1", None, cause)]
+        self._several = len(self._all) > 1
+        self._found: dict[tuple[str, str | None], Served] = {}
+        for served in sorted(self._all, key=_by_version):  # without a version: the newest
+            self._found[served.name, served.version] = self._found[served.name, None] = served
+        self.memory = every[0].model_memory if every else 0
+        if self._several:
+            for served in self._all:
+                served.size = _size_of(served)
+        self._load_first()
+
+    def find(self, name: str, version: str | None) -> Served:
+        """The model that a request names.
+
+        Raises:
+            NotFound: there is none.
+        """
+        try:
+            return self._found[name, version]
+        except KeyError:
+            raise self._not_found(name, version) from None
+
+    @property
+    def only_name(self) -> str | None:
+        """The model's name, if all models are versions of one."""
+        names = {served.name for served in self._all}
+        return names.pop() if len(names) == 1 else None
+
+    def _not_found(self, name: str, version: str | None) -> NotFound:
+        versions = [served.version for served in self._all if served.name == name]
+        if versions:
+            what, serves = f"{name!r} version {version!r}", f"version {_listed(versions)}"
+        else:
+            what, serves = repr(name), _listed(sorted({served.name for served in self._all}))
+        return NotFound(f"Request for unknown model: {what} is not found; this function serves {serves}")
+
+    def loaded(self, served: Served) -> Model:
+        """A model that is in memory now.
+
+        Raises:
+            ModelNotReady: it cannot be loaded; the text says why.
+        """
+        if served.model is not None:
+            return served.model
+        with self._lock:
+            if served.model is None:
+                self._load(served)
+            model = served.model
+        if model is None:
+            raise ModelNotReady(served.why_not)
+        return model
+
+    def why_not_ready(self, served: Served) -> str:
+        """Empty if inferences of a model are answered; otherwise why not. One that nobody has used yet is loaded."""
+        if not served.proven:
+            try:
+                self.loaded(served)
+            except ModelNotReady as cause:
+                return str(cause)
+        return ""
+
+    def why_not_all_ready(self) -> str:
+        """Empty unless a model that was tried cannot be loaded; the protocol's server is ready when all its models are.
+
+        Models that nobody has used yet are not loaded to answer this.
+        """
+        for served in self._all:
+            if served.cause:
+                if monotonic() >= served.retry_at:
+                    self.why_not_ready(served)
+                if served.cause:
+                    return served.why_not
+        return ""
+
+    def in_memory(self) -> list[Served]:
+        """The models that are in memory now."""
+        return [served for served in self._all if served.model is not None]
+
+    @property
+    def first_metrics(self) -> Metrics | None:
+        """Of the first model, for what concerns the whole environment; None when the environment is too wrong."""
+        first = self._all[0]
+        return first.metrics if first.settings is not None else None
+
+    def restored(self) -> None:
+        """This is another environment now, restored from a snapshot: a source that did not answer there may, here."""
+        for served in self._all:
+            if served.retry_at != float("inf"):
+                served.retry_at = monotonic()
+
+    # -- loading ----------------------------------------------------------------------------------------------------
+
+    def _load_first(self) -> None:
+        room = self.memory
+        for index, served in enumerate(self._all):
+            if served.settings is not None and (index == 0 or served.size <= room):
+                self._load(served)
+                room -= served.size
+
+    def _load(self, served: Served) -> None:
+        settings = served.settings
+        if settings is None or (served.cause and monotonic() < served.retry_at):
+            return
+        served.cause, served.retry_at = "", float("inf")
+        try:
+            if self._several:
+                self._make_room(served)
+            fetch = None
+            if settings.model_objects:
+                started = perf_counter_ns()
+                settings = settings._replace(model_path=self._obtain(settings))
+                fetch = (perf_counter_ns() - started) / 1e6
+            before = _resident() if self._several else 0
+            model = Model(settings)
+        except Exception as cause:
+            served.cause, served.proven = str(cause), False
+            if isinstance(cause, SourceUnavailable):
+                served.retry_at = monotonic() + RETRY_AFTER
+            _log.error("model %r did not load: %s", served.name, cause, exc_info=_unless_known(cause))
+            return
+        if self._several:
+            _give_back()
+            served.size = max(served.size, _resident() - before)
+        served.model, served.proven, served.used = model, True, perf_counter_ns()
+        served.metrics.loaded(model.load_time, fetch)
+
+    def _obtain(self, settings: Settings) -> str:
+        from onnx_handler.storage.model_store import Store, default_directory, patience
+
+        if self._store is None:
+            self._store = Store(default_directory(), settings.cache_size, patience())
+        while True:
+            try:
+                return self._store.obtain(settings.model_objects)
+            except DiskFull:  # the files of a model in memory stay on the disk
+                if not self._evict([served for served in self.in_memory() if _objects(served)]):
+                    raise
+
+    def _make_room(self, wanted: Served) -> None:
+        while sum(served.size for served in self.in_memory()) + wanted.size > self.memory:
+            if not self._evict(self.in_memory()):
+                return
+
+    def _evict(self, candidates: list[Served]) -> bool:
+        if not candidates:
+            return False
+        oldest = min(candidates, key=lambda served: served.used)
+        oldest.model = None  # a request that is using it keeps it until it is done
+        if self._store is not None and (objects := _objects(oldest)):
+            self._store.release(objects)
+        _give_back()
+        _log.info("model %r made place for another", oldest.name)
+        return True
+
+
+def _by_version(served: Served) -> tuple[int, str]:
+    return int(served.version) if served.version.isdecimal() else -1, served.version
+
+
+def _listed(names: list[str]) -> str:
+    return repr(names[0]) if len(names) == 1 else repr(names)
+
+
+def _objects(served: Served) -> tuple[Part, ...]:
+    return served.settings.model_objects if served.settings is not None else ()
+
+
+def _size_of(served: Served) -> int:
+    if objects := _objects(served):
+        return sum(part.size for part in objects)
+    try:
+        return sum(size for _, size in files_of(served.settings.model_path)) if served.settings is not None else 0
+    except OSError:  # loading it says what is wrong
+        return 0
+
+
+def _resident() -> int:
+    """Bytes of this process that are in memory."""
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - pathlib is not worth its import here
+        return int(file.read().split()[1]) * 4096
+
+
+def _give_back() -> None:
+    """Has the C library return memory that was freed: after a load, it keeps about as much as the model takes."""
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)
+
+
+def _unless_known(cause: Exception) -> bool:
+    """A stack trace helps only where the text does not already say what to mend."""
+    return not isinstance(cause, ModelUnusable) or cause.__cause__ is not None
