@@ -29,7 +29,7 @@ test-container: .venv/.tested node_modules/.installed ## the image, built and ru
 	@python -m pytest tests/container
 
 test-oldest: .venv/oldest/.installed node_modules/.installed ## what synthesises, with the oldest CDK that is supported
-	@.venv/oldest/bin/python -m pytest tests/constructs tests/contract tests/snapshots -q \
+	@.venv/oldest/bin/python -m pytest tests/constructs tests/stacks tests/contract tests/snapshots -q \
 		--ignore=tests/constructs/testing --ignore=tests/contract/test_findings.py --ignore=tests/snapshots/test_templates.py \
 		--deselect=tests/contract/test_synth.py::test_feature_flags_are_all_that_cdk_recommends
 

@@ -16,8 +16,8 @@ from cdk_onnx_inference import (
     ModelS3Files,
     ServiceFunction,
 )
-from cdk_onnx_inference.api_auth import AnyApiAuth, ApiKeyAuth, NoAuth
-from cdk_onnx_inference.api_type import AnyApiType, RestApiType
+from cdk_onnx_inference.api.api_auth import AnyApiAuth, ApiKeyAuth, NoAuth
+from cdk_onnx_inference.api.api_type import AnyApiType, RestApiType
 
 XRAY: Final = (
     "AwsSolutions::AwsSolutions-IAM5[Resource::*]",

@@ -22,9 +22,9 @@ from cdk_onnx_inference import (
     ModelSource,
     Processing,
 )
-from cdk_onnx_inference.api_auth import AnyApiAuth
-from cdk_onnx_inference.api_type import AnyApiType
-from cdk_onnx_inference.job_notices import AnyJobNotices
+from cdk_onnx_inference.api.api_auth import AnyApiAuth
+from cdk_onnx_inference.api.api_type import AnyApiType
+from cdk_onnx_inference.jobs.job_notices import AnyJobNotices
 from cdk_onnx_inference.removal import AnyRemoval
 
 from .acknowledgements import acknowledge, acknowledge_file_system, acknowledge_jobs

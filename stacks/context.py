@@ -22,8 +22,8 @@ from cdk_onnx_inference import (
     Processing,
     Removal,
 )
-from cdk_onnx_inference.api_auth import AnyApiAuth
-from cdk_onnx_inference.api_type import AnyApiType
+from cdk_onnx_inference.api.api_auth import AnyApiAuth
+from cdk_onnx_inference.api.api_type import AnyApiType
 from cdk_onnx_inference.removal import AnyRemoval
 
 from . import cold_start

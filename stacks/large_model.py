@@ -18,8 +18,8 @@ from cdk_onnx_inference import (
     ModelSource,
     Processing,
 )
-from cdk_onnx_inference.api_auth import AnyApiAuth
-from cdk_onnx_inference.api_type import AnyApiType
+from cdk_onnx_inference.api.api_auth import AnyApiAuth
+from cdk_onnx_inference.api.api_type import AnyApiType
 from cdk_onnx_inference.removal import AnyRemoval
 
 from .acknowledgements import acknowledge, acknowledge_file_system

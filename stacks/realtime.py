@@ -8,8 +8,8 @@ from aws_cdk import CfnOutput, Duration, Stack
 from constructs import Construct
 
 from cdk_onnx_inference import ColdStart, InferenceApi, InferenceFunction, ModelSource, Processing
-from cdk_onnx_inference.api_auth import AnyApiAuth
-from cdk_onnx_inference.api_type import AnyApiType
+from cdk_onnx_inference.api.api_auth import AnyApiAuth
+from cdk_onnx_inference.api.api_type import AnyApiType
 
 from .acknowledgements import acknowledge
 

@@ -7,33 +7,33 @@
 Everything that is public is in `__all__`.
 """
 
-from .alarms import AlarmRule, Severity
-from .api_auth import ApiAuth
-from .api_type import ApiType
-from .async_inference import AsyncInference
-from .canary_deployment import CanaryDeployment
-from .cold_start import ColdStart, WarmerTrigger, WarmHours
-from .cors import Cors
+from .api.api_auth import ApiAuth
+from .api.api_type import ApiType
+from .api.cors import Cors
+from .api.inference_api import InferenceApi
+from .api.throttle import Throttle
+from .cold_start.cold_start import ColdStart, WarmerTrigger, WarmHours
+from .cold_start.provisioned_concurrency import ProvisionedConcurrency, ProvisionedSchedule, UtilizationStatistic
+from .cold_start.warmer import Warmer
 from .errors import InvalidInferenceConfig, Problem
-from .goldens import Goldens
-from .inference_api import InferenceApi
-from .inference_function import InferenceFunction
-from .inference_metrics import ApiMetrics, FileSystemMetrics, FunctionMetrics
-from .inference_monitoring import InferenceMonitoring
-from .job_api import JobApi
-from .job_notices import JobNotices
-from .model_file_system import ModelFileSystem
-from .model_part import ModelPart
-from .model_s3_files import ModelS3Files
-from .model_source import ModelSource
-from .processing import Processing
-from .provisioned_concurrency import ProvisionedConcurrency, ProvisionedSchedule, UtilizationStatistic
+from .functions.inference_function import InferenceFunction
+from .functions.service_function import ServiceFunction
+from .image.processing import Processing
+from .image.service_image import ServiceImage
+from .jobs.async_inference import AsyncInference
+from .jobs.job_api import JobApi
+from .jobs.job_notices import JobNotices
+from .models.model_file_system import ModelFileSystem
+from .models.model_part import ModelPart
+from .models.model_s3_files import ModelS3Files
+from .models.model_source import ModelSource
+from .monitoring.alarms import AlarmRule, Severity
+from .monitoring.inference_metrics import ApiMetrics, FileSystemMetrics, FunctionMetrics
+from .monitoring.inference_monitoring import InferenceMonitoring
 from .removal import Removal
-from .service_function import ServiceFunction
-from .service_image import ServiceImage
-from .throttle import Throttle
-from .traffic_shift import TrafficShift
-from .warmer import Warmer
+from .rollout.canary_deployment import CanaryDeployment
+from .rollout.goldens import Goldens
+from .rollout.traffic_shift import TrafficShift
 
 __all__ = [
     "AlarmRule",

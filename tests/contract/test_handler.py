@@ -6,7 +6,9 @@ import importlib
 
 import pytest
 
-from cdk_onnx_inference import _environment, _image_context, _routes
+from cdk_onnx_inference import _environment
+from cdk_onnx_inference.api import _routes
+from cdk_onnx_inference.image import _image_context
 from onnx_handler import job_api, settings
 from onnx_handler.protocol import open_inference
 

@@ -10,7 +10,8 @@ import pytest
 from aws_cdk import Stack
 from aws_cdk import aws_s3 as s3
 
-from cdk_onnx_inference import ModelPart, ModelSource, _bucket_parts, _model_manifest, _model_objects
+from cdk_onnx_inference import ModelPart, ModelSource
+from cdk_onnx_inference.models import _bucket_parts, _model_manifest, _model_objects
 from tests.support import models, synth
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cdk_onnx_inference import ModelSource
-from cdk_onnx_inference._model_files import GRAPH, collect
-from cdk_onnx_inference._onnxruntime_limits import MAX_IR_VERSION, MAX_OPSETS, ONNXRUNTIME
+from cdk_onnx_inference.models._model_files import GRAPH, collect
+from cdk_onnx_inference.models._onnxruntime_limits import MAX_IR_VERSION, MAX_OPSETS, ONNXRUNTIME
 from onnx_handler.models import session as handler_session
 from onnx_handler.tensors.codecs import FROM_ONNX
 from onnx_handler.tensors.signature import from_session

@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from cdk_onnx_inference._onnx_file import read_onnx_file
-from cdk_onnx_inference._signature import Signature
+from cdk_onnx_inference.models._onnx_file import read_onnx_file
+from cdk_onnx_inference.models._signature import Signature
 from onnx_handler.tensors import codecs
 from tests.support import models
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from aws_cdk import Duration, Stack
 
-from cdk_onnx_inference import ColdStart, InferenceFunction, ModelSource, _cold_start_validation, warmer
+from cdk_onnx_inference import ColdStart, InferenceFunction, ModelSource
+from cdk_onnx_inference.cold_start import _cold_start_validation, warmer
 from onnx_handler.cold_start import warm
 from onnx_handler.protocol import events
 from onnx_inference.local.lambda_host import host

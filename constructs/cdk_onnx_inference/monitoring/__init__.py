@@ -1,0 +1,1 @@
+"""Metrics, alarms on them, and pictures of them."""

@@ -1,0 +1,1 @@
+"""How a new version gets traffic."""
