@@ -16,9 +16,9 @@ import pytest
 import tritonclient.http as triton
 
 from onnx_inference.local import LocalTwin
-from onnx_inference.local.bootstrap import AssetStore
-from onnx_inference.local.cloud_assembly import FileAsset
-from onnx_inference.local.deployment import DeploymentError
+from onnx_inference.local.deployment.bootstrap import AssetStore
+from onnx_inference.local.deployment.cloud_assembly import FileAsset
+from onnx_inference.local.deployment.quick_path import DeploymentError
 from tests.support import models, synth
 
 DIGITS = synth.ROOT / "examples" / "digits"

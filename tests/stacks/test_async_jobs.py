@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from aws_cdk import App
-from tests.constructs.test_realtime import run_app
 
 from cdk_onnx_inference import ColdStart, Removal
 from stacks.async_jobs import AsyncJobs, Notices
 from stacks.context import Prebuilt, async_jobs_options, large_model_options, realtime_options, wanted_stack
 from stacks.large_model import Source
 from tests.constructs.conftest import Codes
+from tests.stacks.test_realtime import run_app
 from tests.support import models, synth
 
 MODEL = Path("examples/digits/model.onnx")

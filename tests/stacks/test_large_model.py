@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from aws_cdk import App
-from tests.constructs.test_realtime import run_app
 
 from cdk_onnx_inference import ApiAuth, ApiType, Removal
 from stacks.context import LargeModelOptions, large_model_options, realtime_options
 from stacks.large_model import LargeModel, Source
 from tests.constructs.conftest import Codes
+from tests.stacks.test_realtime import run_app
 from tests.support import models, synth
 
 DEFAULT = Path("examples/digits/model.onnx")

@@ -20,7 +20,7 @@ from onnx_inference.infer.http_client import Answer
 from onnx_inference.infer.open_inference import decode
 from onnx_inference.jobs import JobsClient, RequestFailed
 from onnx_inference.local import LocalTwin
-from onnx_inference.local.synthesis import CdkApp
+from onnx_inference.local.deployment.synthesis import CdkApp
 from tests.support import function_faults, models
 from tests.support.fault_proxy import FaultProxy
 

@@ -17,7 +17,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
-from tests.constructs.test_inference_api import routes
 
 from cdk_onnx_inference import (
     ApiAuth,
@@ -36,6 +35,7 @@ from cdk_onnx_inference import (
     Removal,
 )
 from cdk_onnx_inference.api._routes import JOB_ROUTES, ROUTES
+from tests.constructs.api.test_inference_api import routes
 from tests.support import models, synth
 
 ROOMS = {

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from aws_cdk import Stack, Token
 from aws_cdk import aws_ec2 as ec2
-from tests.constructs.test_model_file_system import functions, logical_id, resource, statements
 
 from cdk_onnx_inference import InferenceFunction, ModelS3Files, ModelSource, Removal, _permissions
 from tests.constructs.conftest import Codes
+from tests.constructs.models.test_model_file_system import functions, logical_id, resource, statements
 from tests.support import models, synth
 
 ISOLATED = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)

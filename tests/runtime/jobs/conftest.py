@@ -164,7 +164,7 @@ def expected(rows: Any) -> list[float]:
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Any]:
     """DynamoDB's client, of a cloud that has a bucket and no table."""
-    from onnx_inference.local.cloud import EmbeddedCloud
+    from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 
     embedded = EmbeddedCloud(lambda arn, payload: pytest.fail("nothing is invoked"))
     embedded.start()

@@ -20,7 +20,7 @@ FILES = {"model.onnx": b"graph", "weights/a b ü.data": bytes(range(251)) * 500,
 
 @pytest.fixture(scope="module")
 def parts() -> Iterator[tuple[Part, ...]]:
-    from onnx_inference.local.cloud import EmbeddedCloud
+    from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 
     cloud = EmbeddedCloud(lambda arn, payload: pytest.fail("nothing is invoked"))
     cloud.start()

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from onnx_inference.cli import main
-from onnx_inference.local.cloud import EmbeddedCloud
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 
 
 @pytest.fixture

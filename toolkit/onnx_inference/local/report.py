@@ -7,12 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from onnx_inference.local.code_deploy.rollout import Rollout
+from onnx_inference.local.deployment.template_coverage import RecordedOnly
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.event_sources.event_sources import EventSource
 from onnx_inference.local.gateway.http_server import RequestRecord
 from onnx_inference.local.lambda_host.function_logs import LogLine
 from onnx_inference.local.lambda_host.invocation import InvocationRecord
-from onnx_inference.local.template_coverage import RecordedOnly
 
 
 class Report:

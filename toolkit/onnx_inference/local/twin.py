@@ -16,10 +16,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from onnx_inference.local.cdk_cli import CdkCli, CdkCliError, CliRun
 from onnx_inference.local.clock import Clock
-from onnx_inference.local.cloud import DEFAULT_ACCOUNT, DEFAULT_REGION, EmbeddedCloud
-from onnx_inference.local.cloud_assembly import CloudAssembly, StackArtifact
+from onnx_inference.local.cloud.embedded_cloud import DEFAULT_ACCOUNT, DEFAULT_REGION, EmbeddedCloud
 from onnx_inference.local.cloudwatch import published
 from onnx_inference.local.cloudwatch.alarms import AlarmsWatched
 from onnx_inference.local.cloudwatch.observations import Observations
@@ -30,7 +28,11 @@ from onnx_inference.local.code_deploy.stand_in import CodeDeployStandIn
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.dashboard.page import Dashboard
 from onnx_inference.local.dashboard.widgets import read_widgets
-from onnx_inference.local.deployment import DeployedStack, DeploymentError, QuickDeployment, stack_resources
+from onnx_inference.local.deployment.cdk_cli import CdkCli, CdkCliError, CliRun
+from onnx_inference.local.deployment.cloud_assembly import CloudAssembly, StackArtifact
+from onnx_inference.local.deployment.quick_path import DeployedStack, DeploymentError, QuickDeployment, stack_resources
+from onnx_inference.local.deployment.synthesis import CdkApp
+from onnx_inference.local.deployment.template_coverage import RecordedOnly, recorded_only
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.event_sources.event_sources import EventSource, EventSources
 from onnx_inference.local.gateway.gateway import FUNCTION_URL, DeployedApi, Gateway, deployed_apis
@@ -50,8 +52,6 @@ from onnx_inference.local.schedules.agenda import Agenda
 from onnx_inference.local.schedules.scaling import Scaling, ScalingChange, is_run_here
 from onnx_inference.local.schedules.schedule import ScheduleFiring
 from onnx_inference.local.schedules.timetable import Timetable
-from onnx_inference.local.synthesis import CdkApp
-from onnx_inference.local.template_coverage import RecordedOnly, recorded_only
 
 _FUNCTION = "AWS::Lambda::Function"
 _NESTED_STACK = "AWS::CloudFormation::Stack"

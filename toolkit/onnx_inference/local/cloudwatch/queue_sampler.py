@@ -4,7 +4,7 @@ import threading
 from collections import deque
 
 from onnx_inference.local.clock import Clock
-from onnx_inference.local.cloud import EmbeddedCloud
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 from onnx_inference.local.cloudwatch.published import QueueSample
 
 _EVERY_SECONDS = 1.0

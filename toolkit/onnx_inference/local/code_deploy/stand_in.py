@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from onnx_inference.local.clock import Clock
-from onnx_inference.local.cloud import EmbeddedCloud
-from onnx_inference.local.cloud_records import AliasMove, RecordedResource
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
+from onnx_inference.local.cloud.records import AliasMove, RecordedResource
 from onnx_inference.local.code_deploy.configuration import ALL_AT_ONCE, TrafficRouting
 from onnx_inference.local.code_deploy.hook_endpoint import HookEndpoint
 from onnx_inference.local.code_deploy.rollout import (

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from onnx_inference.local.cloud import EmbeddedCloud
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 from onnx_inference.local.event_sources.event_pattern import UnknownPattern
 from onnx_inference.local.event_sources.event_source_mapping import QueueMapping, is_queue
 from onnx_inference.local.event_sources.pipe import Pipe, UnknownPipe

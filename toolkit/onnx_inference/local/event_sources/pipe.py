@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from onnx_inference.local.cloud_streams import PipeRecord, is_table_stream
+from onnx_inference.local.cloud.streams import PipeRecord, is_table_stream
 from onnx_inference.local.event_sources.event_pattern import parse_filters
 
 _TARGETS = ("sns", "events", "sqs", "lambda")

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from onnx_inference.extras import import_from_extra
-from onnx_inference.local.cloud import EmbeddedCloud
-from onnx_inference.local.cloud_streams import PipeRecord
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
+from onnx_inference.local.cloud.streams import PipeRecord
 from onnx_inference.local.event_sources.event_pattern import passes
 from onnx_inference.local.event_sources.pipe import Pipe
 from onnx_inference.local.event_sources.queue_poller import Invoke, PollerCounts

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from onnx_inference.local.cloud_queues import ReceivedMessage
+from onnx_inference.local.cloud.queues import ReceivedMessage
 
 
 def record_of(message: ReceivedMessage, queue_arn: str) -> dict[str, Any]:

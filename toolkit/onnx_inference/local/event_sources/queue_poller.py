@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from onnx_inference.local.cloud_queues import EmbeddedQueues, ReceivedMessage
+from onnx_inference.local.cloud.queues import EmbeddedQueues, ReceivedMessage
 from onnx_inference.local.event_sources.event_pattern import passes
 from onnx_inference.local.event_sources.event_source_mapping import QueueMapping
 from onnx_inference.local.event_sources.queue_event import encode, failed_items, filtered_form, record_of

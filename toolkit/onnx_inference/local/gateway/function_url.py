@@ -11,12 +11,7 @@ from onnx_inference.local.gateway.cors import Cors
 from onnx_inference.local.gateway.http_api import iam_context
 from onnx_inference.local.gateway.http_server import HttpRequest, HttpResponse
 from onnx_inference.local.gateway.integration import Invoke, invoke_within
-from onnx_inference.local.gateway.payload_format_2 import (
-    InvalidResponse,
-    RequestIdentity,
-    http_response,
-    request_event,
-)
+from onnx_inference.local.gateway.payload_format_2 import InvalidResponse, RequestIdentity, http_response, request_event
 from onnx_inference.local.gateway.signature_v4 import SignatureRejected, SignatureVerifier
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvokeError, NotServed, RequestEntityTooLarge, TooManyRequests

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from onnx_inference.local.cloud import EmbeddedCloud
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.gateway.function_url import FunctionUrl, FunctionUrlDefinition, read_function_url
 from onnx_inference.local.gateway.http_api import DEFAULT_STAGE, HttpApi, HttpApiDefinition, read_http_api

@@ -29,11 +29,7 @@ from onnx_inference.local.lambda_host.execution_environment import (
     Workspace,
 )
 from onnx_inference.local.lambda_host.file_systems import AccessPointLookup, FileSystems
-from onnx_inference.local.lambda_host.function_configuration import (
-    DeployedFunction,
-    FunctionArn,
-    FunctionConfiguration,
-)
+from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn, FunctionConfiguration
 from onnx_inference.local.lambda_host.function_logs import FunctionLogs
 from onnx_inference.local.lambda_host.function_pool import Acquired, FunctionPool, PoolClosed
 from onnx_inference.local.lambda_host.image_asset import ImageAssets

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from onnx_inference.local.clock import Clock
-from onnx_inference.local.cloud import EmbeddedCloud
-from onnx_inference.local.cloud_records import RecordedResource
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
+from onnx_inference.local.cloud.records import RecordedResource
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 from onnx_inference.local.lambda_host.host import InitFailed, UtilizationSample
 from onnx_inference.local.schedules.agenda import Agenda

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from onnx_inference.local.cloud_records import CloudSchedule
+from onnx_inference.local.cloud.records import CloudSchedule
 from onnx_inference.local.schedules.expression import ScheduleExpression, moment_of
 
 SCHEDULE, RULE, SCALING = "schedule", "rule", "scaling action"

@@ -8,14 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from onnx_inference.local.clock import Clock
-from onnx_inference.local.cloud import EmbeddedCloud
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 from onnx_inference.local.lambda_host.function_configuration import AsynchronousPolicy, FunctionArn
-from onnx_inference.local.lambda_host.invocation import (
-    InvocationResult,
-    InvokeError,
-    ResourceNotFound,
-    TooManyRequests,
-)
+from onnx_inference.local.lambda_host.invocation import InvocationResult, InvokeError, ResourceNotFound, TooManyRequests
 from onnx_inference.local.schedules.agenda import Agenda
 from onnx_inference.local.schedules.cron import ExpressionError
 from onnx_inference.local.schedules.expression import ScheduleExpression

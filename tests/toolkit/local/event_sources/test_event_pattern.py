@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from onnx_inference.local.cloud_streams import PipeRecord
+from onnx_inference.local.cloud.streams import PipeRecord
 from onnx_inference.local.event_sources.event_pattern import UnknownPattern, matches, parse_filters, passes
 from onnx_inference.local.event_sources.pipe import Pipe, UnknownPipe
 

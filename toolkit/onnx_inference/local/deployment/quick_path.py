@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from onnx_inference.local.bootstrap import AssetStore
-from onnx_inference.local.cloud import EmbeddedCloud
-from onnx_inference.local.cloud_assembly import StackArtifact
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
+from onnx_inference.local.deployment.bootstrap import AssetStore
+from onnx_inference.local.deployment.cloud_assembly import StackArtifact
 
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 _POLL_SECONDS = 0.02

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from onnx_inference.local.cloud_records import RecordedResource
+from onnx_inference.local.cloud.records import RecordedResource
 
 ALARM = "AWS::CloudWatch::Alarm"
 

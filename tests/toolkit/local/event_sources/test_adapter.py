@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from onnx_inference.local.cloud import EmbeddedCloud
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 
 pytest.importorskip("ministack")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onnx_inference.local.cloud import EmbeddedCloud
+    from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 
 #: Where the properties of a pipe's template are kept in MiniStack's record of it.
 PROPERTIES = "TemplateProperties"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from onnx_inference.local.cloud import RECORDED_ONLY_TYPES, CloudError, EmbeddedCloud
-from onnx_inference.local.cloud_records import CloudSchedule
+from onnx_inference.local.cloud.embedded_cloud import RECORDED_ONLY_TYPES, CloudError, EmbeddedCloud
+from onnx_inference.local.cloud.records import CloudSchedule
 from onnx_inference.local.lambda_host.function_configuration import AsynchronousPolicy, FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
 

@@ -2,7 +2,7 @@
 
 This module and its parts `cloud_alarms`, `cloud_aliases`, `cloud_queues`, `cloud_state` and `cloud_streams` are the
 only ones that touch MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and
-`tests/toolkit/test_cloud*.py` hold the internals named there to what these modules expect of them.
+`tests/toolkit/local/test_cloud*.py` hold the internals named there to what these modules expect of them.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from onnx_inference.extras import import_from_extra
-from onnx_inference.local import cloud_state
-from onnx_inference.local.auto_delete_objects import empty_bucket
-from onnx_inference.local.cloud_alarms import ALARM, keeping_handlers
-from onnx_inference.local.cloud_aliases import AliasMover, AliasUpdates
-from onnx_inference.local.cloud_queues import EmbeddedQueues
-from onnx_inference.local.cloud_records import CloudSchedule, RecordedResource
-from onnx_inference.local.cloud_streams import PROPERTIES, EmbeddedStreams, with_stream_records
+from onnx_inference.local.cloud import state
+from onnx_inference.local.cloud.alarms import ALARM, keeping_handlers
+from onnx_inference.local.cloud.aliases import AliasMover, AliasUpdates
+from onnx_inference.local.cloud.auto_delete_objects import empty_bucket
+from onnx_inference.local.cloud.queues import EmbeddedQueues
+from onnx_inference.local.cloud.records import CloudSchedule, RecordedResource
+from onnx_inference.local.cloud.streams import PROPERTIES, EmbeddedStreams, with_stream_records
 from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvocationResult, TooManyRequests
@@ -135,7 +135,7 @@ class EmbeddedCloud:
         if not _running.acquire(blocking=False):
             raise CloudError("An embedded cloud already runs in this process: only one at a time is possible.")
         try:
-            kept = None if self._state_directory is None else cloud_state.read(self._state_directory)
+            kept = None if self._state_directory is None else state.read(self._state_directory)
             self._set_environment(None if kept is None else kept["port"])
             import_from_extra("ministack", "local")
             self._app = _ministack("app")
@@ -159,7 +159,7 @@ class EmbeddedCloud:
             self._take_over_aliases()
             self._carry_events_ourselves()
             if kept is not None:
-                cloud_state.restore(kept, self._app)
+                state.restore(kept, self._app)
                 self._recorded.update(kept["recorded"])
             self._serve()
         except BaseException:
@@ -178,7 +178,7 @@ class EmbeddedCloud:
         self._thread = None
         if self._state_directory is not None:
             assert _port is not None
-            cloud_state.save(self._state_directory, self._app, port=_port, recorded=self._recorded)
+            state.save(self._state_directory, self._app, port=_port, recorded=self._recorded)
         self._app._reset_all_state()
         self._restore()
         _running.release()

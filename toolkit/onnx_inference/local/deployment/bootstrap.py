@@ -8,9 +8,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from onnx_inference.local.cloud import EmbeddedCloud
-from onnx_inference.local.cloud_assembly import DockerImageAsset, FileAsset
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.deployment.cloud_assembly import DockerImageAsset, FileAsset
 
 _QUALIFIER = "hnb659fds"
 _VERSION_PARAMETER = f"/cdk-bootstrap/{_QUALIFIER}/version"

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from onnx_inference.local import Clock
-from onnx_inference.local.cloud_records import AliasMove, RecordedResource
+from onnx_inference.local.cloud.records import AliasMove, RecordedResource
 from onnx_inference.local.code_deploy.configuration import TrafficRouting
 from onnx_inference.local.code_deploy.hook_endpoint import HookEndpoint
 from onnx_inference.local.code_deploy.rollout import RolloutFailed

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_inference.local.child_process import run_to_end
-from onnx_inference.local.cloud_assembly import AssemblyError, CloudAssembly
+from onnx_inference.local.deployment.cloud_assembly import AssemblyError, CloudAssembly
 
 
 class SynthesisError(RuntimeError):

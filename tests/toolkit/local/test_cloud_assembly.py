@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from onnx_inference.local.cloud_assembly import AssemblyError, CloudAssembly
-from onnx_inference.local.synthesis import CdkApp, SynthesisError
+from onnx_inference.local.deployment.cloud_assembly import AssemblyError, CloudAssembly
+from onnx_inference.local.deployment.synthesis import CdkApp, SynthesisError
 
 
 def write(directory, artifacts, **files):

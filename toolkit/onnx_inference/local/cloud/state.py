@@ -18,7 +18,7 @@ _SCOPED = ("AccountScopedDict", "AccountRegionScopedDict")
 #: What a state may consist of besides the built-in types: nothing that could run code when it is read.
 _KNOWN = {
     *(("ministack.core.responses", name) for name in _SCOPED),
-    ("onnx_inference.local.cloud_records", "RecordedResource"),
+    ("onnx_inference.local.cloud.records", "RecordedResource"),
     ("collections", "OrderedDict"),
     ("collections", "defaultdict"),
     ("collections", "deque"),

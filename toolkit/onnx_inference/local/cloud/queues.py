@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onnx_inference.local.cloud import EmbeddedCloud
+    from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("ministack")
 
 from onnx_inference.local import LocalTwin
-from onnx_inference.local.cloud_state import StateError, read
-from tests.toolkit.event_sources.test_event_sources import APP, STACK, left, messages, send, until
+from onnx_inference.local.cloud.state import StateError, read
+from tests.toolkit.local.event_sources.test_event_sources import APP, STACK, left, messages, send, until
 
 
 def test_a_restart_keeps_everything(tmp_path):

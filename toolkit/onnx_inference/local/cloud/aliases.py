@@ -8,7 +8,7 @@ import copy
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from onnx_inference.local.cloud_records import AliasMove
+from onnx_inference.local.cloud.records import AliasMove
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 
 #: What moves an alias that its template leaves to CodeDeploy; what it raises fails the update of the alias.

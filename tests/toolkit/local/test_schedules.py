@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from onnx_inference.local import Clock, DeploymentError, LocalTwin
-from onnx_inference.local.synthesis import CdkApp
+from onnx_inference.local.deployment.synthesis import CdkApp
 
 #: The Saturday before the clocks go forward in Berlin, at 5 o'clock there.
 START = datetime(2027, 3, 27, 4, 0, tzinfo=UTC)

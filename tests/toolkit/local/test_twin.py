@@ -24,9 +24,9 @@ from onnx_inference.local import (
     LoadSummary,
     LocalTwin,
 )
-from onnx_inference.local.cloud_assembly import CloudAssembly
+from onnx_inference.local.deployment.cloud_assembly import CloudAssembly
+from onnx_inference.local.deployment.synthesis import CdkApp
 from onnx_inference.local.lambda_host.invocation import NotServed
-from onnx_inference.local.synthesis import CdkApp
 
 STACK = "Twin"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onnx_inference.local.child_process import run_to_end
 from onnx_inference.local.credentials import LocalCredentials
-from onnx_inference.local.synthesis import node_executable
+from onnx_inference.local.deployment.synthesis import node_executable
 
 
 class CdkCliError(RuntimeError):
