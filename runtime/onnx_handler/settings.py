@@ -26,7 +26,7 @@ NAMES = frozenset(
         "VERIFY_GOLDENS",
         "METRICS_NAMESPACE",
         "ORT_DISABLE_TELEMETRY",  # read by onnxruntime itself, at import
-        "JOBS_TABLE_NAME",  # this and what follows: `job_settings`
+        "JOBS_TABLE_NAME",  # this and what follows: `jobs.settings`
         "JOBS_QUEUE_URL",
         "PAYLOAD_BUCKET_NAME",
         "JOB_TIMEOUT",

@@ -27,11 +27,6 @@ def twin_app() -> Path:
     return APP
 
 
-@pytest.fixture(scope="session")
-def credentials() -> LocalCredentials:
-    return LocalCredentials("http://127.0.0.1:1", ACCOUNT, REGION)
-
-
 class Deployed:
     """Functions that are deployed nowhere, for a host to look up."""
 

@@ -1,8 +1,7 @@
 """The embedded cloud: MiniStack in this process, on loopback.
 
-This module and its parts `cloud_alarms`, `cloud_aliases`, `cloud_queues`, `cloud_state` and `cloud_streams` are the
-only ones that touch MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and
-`tests/toolkit/local/test_cloud*.py` hold the internals named there to what these modules expect of them.
+Only this package touches MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and
+`tests/toolkit/local/test_cloud.py` and `event_sources/test_adapter.py` hold the internals to what is expected of them.
 """
 
 import asyncio
