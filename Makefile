@@ -22,8 +22,11 @@ demo: setup ## the main job on the embedded cloud: a real cdk deploy, real predi
 local: setup ## serve the prebuilt stack on loopback until Ctrl-C
 	@onnx-inference local Realtime
 
+# A process for each core, up to four. The tests of a file stay together: they share what is slow to start.
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 test: .venv/.tested node_modules/.installed ## every test that needs neither a container engine nor an account
-	@python -m pytest --ignore=tests/container
+	@python -m pytest --ignore=tests/container $(PARALLEL)
 
 test-container: .venv/.tested node_modules/.installed ## the image, built and run as Lambda would (root, podman, runc, mmdebstrap)
 	@python -m pytest tests/container

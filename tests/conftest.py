@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import shutil
 import subprocess
+from collections.abc import Generator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["cdk_onnx_inference.testing.plugin"]
@@ -37,3 +40,25 @@ if "JSII_NODE" not in os.environ and (found := _node_of_the_wheel()):
 # A loaded machine is slow, and that is no finding.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Gives tests with tokens the same id in every process; CDK numbers its tokens anew in each."""
+    # A number that is a token is a huge negative one.
+    if (isinstance(val, str) and "${Token[" in val) or (isinstance(val, float) and -math.inf < val < -1e288):
+        return "token"
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escapes lone surrogates that a test printed or logged: reports go from process to process as UTF-8."""
+    report = yield
+    report.sections = [(title, _sendable(text)) for title, text in report.sections]
+    if report.failed and _sendable(text := str(report.longrepr)) != text:
+        report.longrepr = _sendable(text)
+    return report
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
