@@ -1,4 +1,4 @@
-"""The three packages never import each other, and the source root constructs/ never hides PyPI's constructs."""
+"""Who imports whom: the three packages not each other, the handler downwards; and PyPI's constructs is never hidden."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_packages_do_not_import_each_other(package: str) -> None:
 
 def test_constructs_import_cdk_and_the_standard_library_only() -> None:
     # jsii comes with aws_cdk: an interface of CDK is implemented by its decorator.
-    allowed = {"aws_cdk", "constructs", "jsii", "__future__", *sys.stdlib_module_names}
+    allowed = {"aws_cdk", "cdk_onnx_inference", "constructs", "jsii", "__future__", *sys.stdlib_module_names}
     found = imports(PACKAGES["cdk_onnx_inference"] / "cdk_onnx_inference")
     others = sorted({entry for entry in found if entry[1] not in allowed})
     testing = "constructs/cdk_onnx_inference/testing/"
@@ -109,35 +109,43 @@ def test_public_names() -> None:
     assert all(hasattr(cdk_onnx_inference, name) for name in cdk_onnx_inference.__all__)
 
 
-def test_public_modules() -> None:
-    """What does not begin with an underscore is public."""
-    modules = {path.stem for path in (ROOT / "constructs" / "cdk_onnx_inference").glob("*.py")}
-    assert sorted(name for name in modules if not name.startswith("_")) == [
-        "alarms",
-        "api_auth",
-        "api_type",
-        "async_inference",
-        "canary_deployment",
-        "cold_start",
-        "cors",
-        "errors",
-        "goldens",
-        "inference_api",
-        "inference_function",
-        "inference_metrics",
-        "inference_monitoring",
-        "job_api",
-        "job_notices",
-        "model_file_system",
-        "model_part",
-        "model_s3_files",
-        "model_source",
-        "processing",
-        "provisioned_concurrency",
-        "removal",
-        "service_function",
-        "service_image",
-        "throttle",
-        "traffic_shift",
-        "warmer",
-    ]
+def test_public_names_are_in_public_modules() -> None:
+    """A file whose name begins with an underscore defines nothing public, and every other defines something public."""
+    package = PACKAGES["cdk_onnx_inference"] / "cdk_onnx_inference"
+    defining = {getattr(cdk_onnx_inference, name).__module__ for name in cdk_onnx_inference.__all__}
+    public = {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if not path.name.startswith("_") and "testing" not in path.parts
+    }
+    assert public == defining
+
+
+LAYERS = ("errors", "aws", "settings", "metrics", "tensors", "storage", "models", "protocol", "cold_start", "jobs")
+"""Of the handler, the lowest first. Above them are the commands."""
+
+
+def test_the_handler_imports_downwards() -> None:
+    """What a module imports when it is imported lies in its own package, or in one further down."""
+    root = PACKAGES["onnx_handler"] / "onnx_handler"
+    upward = []
+    for path in sorted(root.rglob("*.py")):
+        file = path.relative_to(root)
+        importer = file.parts[0].removesuffix(".py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:  # not what is in functions or TYPE_CHECKING
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            base = [] if node.level == 0 else ["onnx_handler", *file.parts[: len(file.parts) - node.level]]
+            module = [*base, *(node.module or "").split(".")] if node.module else base
+            if module[:1] != ["onnx_handler"]:
+                continue
+            for imported in module[1:2] or [alias.name for alias in node.names]:
+                if imported not in (importer, "__version__") and not below(imported, importer):
+                    upward.append((file.as_posix(), imported))
+    assert upward == []
+
+
+def below(imported: str, importer: str) -> bool:
+    if imported not in LAYERS:  # a command
+        return False
+    return importer not in LAYERS or LAYERS.index(imported) < LAYERS.index(importer)
