@@ -45,8 +45,8 @@ def parsed(name: str) -> ast.Module:
 
 def actions_by_method() -> dict[str, set[str]]:
     """Method of `JobTable` -> the actions that it needs, those of the methods that it calls included."""
-    classes = [node for node in parsed("jobs/job_records.py").body if isinstance(node, ast.ClassDef)]
-    (table,) = (node for node in classes if node.name == "JobTable")
+    nodes = [node for path in HANDLER.glob("jobs/*.py") for node in ast.parse(path.read_text()).body]
+    (table,) = (node for node in nodes if isinstance(node, ast.ClassDef) and node.name == "JobTable")
     methods = {node.name: calls(node) for node in table.body if isinstance(node, ast.FunctionDef)}
     actions = {
         name: {ACTIONS[called] for owner, called in made if owner == "_client"} for name, made in methods.items()
