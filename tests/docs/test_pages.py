@@ -69,8 +69,8 @@ def test_costs_are_what_the_prices_give() -> None:
     text = page("costs.md")
     compute = price("Lambda, x86 / arm64, a GB-second")[0]
     request = price("Lambda, a million requests")[0]
-    stands = price("provisioned concurrency, x86 / arm64, a GB-second that it stands")[0]
-    works = price("and a GB-second that it works")[0]
+    stands = price("provisioned concurrency, x86 / arm64, a GB-second of each environment")[0]
+    works = price("and a GB-second of work in it")[0]
     kept = price("SnapStart, a GB-second kept")[0]
     http = price("HTTP API / REST API, a million requests")[0]
     message = price("SQS, a million requests")[0]

@@ -82,7 +82,7 @@ def test_every_public_name_is_in_the_reference_once(site: Path) -> None:
 
 
 def test_options_say_what_a_change_does(site: Path) -> None:
-    page = " ".join((site / "constructs" / "inference-function.html").read_text(encoding="utf-8").split())
+    page = " ".join((site / "inference-function.html").read_text(encoding="utf-8").split())
     assert "A change publishes a new version. Default: 1769 MB" in page
     assert "cdk_onnx_inference.InferenceFunction.grant_invoke" in page  # from a base class that is not public
 
