@@ -10,6 +10,9 @@ import pytest
 from aws_cdk import App, Duration, Stack
 
 from cdk_onnx_inference import InferenceFunction, InvalidInferenceConfig, ModelSource
+from onnx_handler import settings
+from onnx_inference.doctor.checks import ALL
+from stacks import context
 from tests.support import synth
 
 DOCS = synth.ROOT / "docs"
@@ -45,6 +48,28 @@ def test_codes_in_the_limits_are_real() -> None:
     ]
     assert len(codes) >= 15
     assert [code for code in codes if f'"{code}"' not in sources] == []
+
+
+def first_cells(text: str) -> set[str]:
+    """What is code in the first cells of a page's tables."""
+    cells = re.findall(r"^\| ((?:\\\||[^|])*)\|", text, re.MULTILINE)  # a bar in a cell is written \|
+    return {code for cell in cells for code in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_environment_variables_are_listed() -> None:
+    listed = {name for name in first_cells(page("environment-variables.md")) if name.isupper()}
+    assert listed == settings.NAMES
+
+
+def test_checks_of_the_doctor_are_listed() -> None:
+    assert first_cells(page("doctor.md")) == {check.code for check in ALL}
+
+
+def test_options_of_the_prebuilt_stacks_are_real() -> None:
+    readme = (synth.ROOT / "README.md").read_text(encoding="utf-8")
+    options = {cell.partition("=")[0] for cell in first_cells(readme) if "=" in cell}
+    assert {"model", "memory", "cold_start"} <= options
+    assert options <= set(context.KEYS)
 
 
 def test_what_synth_says(tmp_path: Path) -> None:
