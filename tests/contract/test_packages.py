@@ -1,10 +1,9 @@
-"""Who imports whom: the three packages not each other, the handler downwards; and PyPI's constructs is never hidden."""
+"""The three packages never import each other, and the source root constructs/ never hides PyPI's constructs."""
 
 from __future__ import annotations
 
 import ast
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -120,35 +119,3 @@ def test_public_names_are_in_public_modules() -> None:
         if not path.name.startswith("_") and "testing" not in path.parts
     }
     assert public == defining
-
-
-LAYERS = ("tensors", "storage", "models", "protocol", "cold_start", "jobs")
-"""The handler's packages, the lowest first. Below them are the single modules, above them the commands."""
-
-
-def test_the_handler_imports_downwards() -> None:
-    """What a module imports when it is imported lies in its own package, or further down."""
-    root = PACKAGES["onnx_handler"] / "onnx_handler"
-    upward = []
-    for path in sorted(root.rglob("*.py")):
-        file = path.relative_to(root)
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:  # not what is in functions or TYPE_CHECKING
-            if not isinstance(node, ast.ImportFrom):
-                continue
-            base = [] if node.level == 0 else ["onnx_handler", *file.parts[: len(file.parts) - node.level]]
-            module = [*base, *(node.module or "").split(".")] if node.module else base
-            if module[:1] != ["onnx_handler"]:
-                continue
-            for imported in module[1:2] or [alias.name for alias in node.names]:
-                importer = file.parts[0].removesuffix(".py")
-                if imported not in (importer, "__version__") and layer(root, imported) >= max(layer(root, importer), 0):
-                    upward.append((file.as_posix(), imported))
-    assert upward == []
-
-
-def layer(root: Path, name: str) -> int:
-    if name in LAYERS:
-        return LAYERS.index(name)
-    assert (root / f"{name}.py").is_file(), f"{name} has no place in LAYERS"
-    command = re.search(r"^(def )?handler\b", (root / f"{name}.py").read_text(encoding="utf-8"), re.MULTILINE)
-    return len(LAYERS) if command else -1
