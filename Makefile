@@ -16,10 +16,10 @@ help: ## this list
 
 setup: .venv/.installed node_modules/.installed ## what the prebuilt stacks, the demo and the local twin need
 
-demo: setup ## the main job on the embedded cloud: a real cdk deploy, real predictions, destroy
+demo: setup ## deploy the prebuilt stacks to the embedded cloud with the real cdk deploy, predict, destroy
 	@python examples/digits/demo.py
 
-local: setup ## serve the prebuilt stack on loopback until Ctrl-C
+local: setup ## serve the prebuilt stack Realtime on loopback until Ctrl-C
 	@onnx-inference local Realtime
 
 # A process for each core, up to four. The tests of a file stay together: they share what is slow to start.
@@ -39,7 +39,7 @@ test-oldest: .venv/oldest/.installed node_modules/.installed ## what synthesises
 test-faults: .venv/.tested node_modules/.installed ## 10,000 jobs through every kind of fault: about an hour
 	@ONNX_INFERENCE_FAULT_JOBS=10000 python -m pytest tests/e2e/faults -s
 
-bench: .venv/.tested ## measure beside named baselines; writes benchmarks/results
+bench: .venv/.tested ## measure against named baselines; writes benchmarks/results
 	@python -m benchmarks
 
 lint: .venv/.tested ## ruff, mypy --strict on each package under its own path, hadolint
@@ -54,16 +54,16 @@ lint: .venv/.tested ## ruff, mypy --strict on each package under its own path, h
 docs: .venv/.tested ## the documentation, in build/site; warnings are errors
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
-pictures: .venv/.tested node_modules/.installed ## draw the pictures of the prebuilt stacks anew
+pictures: .venv/.tested node_modules/.installed ## draw the pictures of the prebuilt stacks again
 	@python -m docs.pictures
 
-snapshot: .venv/.tested node_modules/.installed ## write the template snapshots anew: read their diff before committing it
+snapshot: .venv/.tested node_modules/.installed ## write the template snapshots again: read their diff before you commit it
 	@python -m pytest tests/snapshots --snapshot-update
 
 wheel: .venv/.tested ## sdist and wheel in dist/
 	@python -m build
 
-lock: ## resolve every lock anew (needs uv)
+lock: ## resolve every lock again (needs uv)
 	uv pip compile pyproject.toml requirements-dev.in --extra all --universal --python-version 3.11 \
 		--no-emit-index-url --no-header --no-annotate --upgrade --output-file requirements-dev.txt
 	uv pip compile pyproject.toml --extra all --universal --python-version 3.11 --constraint requirements-dev.txt \

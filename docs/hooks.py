@@ -1,7 +1,7 @@
 """What MkDocs does to the pages, so that the same files read well in the repository and on the site.
 
-Pages link to files of the repository that are beside `docs/`: examples, benchmarks. Each of them gets a page of its own
-on the site. A vertical bar in a table's code is written `\\|`, for GitHub's sake; here it is `|`.
+Pages link to files of the repository that are not in `docs/`: examples, benchmarks. Each of them gets a page of its own
+on the site; pictures are copied. A vertical bar in a table's code is written `\\|`, for GitHub's sake; here it is `|`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SOURCES = "repository"
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#|/)([^)#\s]+)")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _CODE_IN_TABLE = re.compile(r"^\|.*$", re.MULTILINE)
-_LANGUAGES = {".py": "python", ".json": "json", ".txt": "text", ".onnx": "", ".toml": "toml"}
+_LANGUAGES = {".py": "python", ".json": "json", ".txt": "text"}
 
 
 def on_files(files: Files, *, config: Any) -> Files:
@@ -35,6 +35,9 @@ def on_files(files: Files, *, config: Any) -> Files:
             if _address(target) in seen:
                 continue
             seen.add(_address(target))
+            if target.suffix == ".svg":
+                files.append(File.generated(config, _address(target), abs_src_path=str(target)))
+                continue
             content = _page_of(target)
             if content is None:  # left as it is: MkDocs reports a link that leads nowhere
                 continue
@@ -86,7 +89,7 @@ def _address(target: Path) -> str:
     path = target.relative_to(ROOT).as_posix()
     if target.is_dir():
         return f"{SOURCES}/{path}/README.md"
-    return f"{SOURCES}/{path}" if target.suffix == ".md" else f"{SOURCES}/{path}.md"
+    return f"{SOURCES}/{path}" if target.suffix in (".md", ".svg") else f"{SOURCES}/{path}.md"
 
 
 def _document(src_uri: str) -> Path:

@@ -1,4 +1,4 @@
-"""The function's environment, read once. The table is in `docs/environment.md`; a contract test holds both sides."""
+"""The function's environment, read once. `docs/environment-variables.md` lists it; a contract test holds both sides."""
 
 from __future__ import annotations
 

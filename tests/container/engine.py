@@ -33,11 +33,12 @@ class Engine:
 
     Attributes:
         base: the image that the Dockerfile's FROM means: AWS's own, or one that stands for it.
+        directory: where podman is to be run: conmon writes a file `oom` there when a container has no memory left.
     """
 
     def __init__(self, directory: Path, base: str) -> None:
         self.base = base
-        self._directory = directory
+        self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         # pip inside a build needs the machine's certificates; the image itself is run without them.
         volumes = ""
@@ -63,8 +64,8 @@ class Engine:
         """What makes any caller's podman use this store and these settings."""
         return {
             **os.environ,
-            "CONTAINERS_STORAGE_CONF": str(self._directory / "storage.conf"),
-            "CONTAINERS_CONF": str(self._directory / ("build.conf" if building else "run.conf")),
+            "CONTAINERS_STORAGE_CONF": str(self.directory / "storage.conf"),
+            "CONTAINERS_CONF": str(self.directory / ("build.conf" if building else "run.conf")),
         }
 
     def podman(self, *arguments: str, building: bool = False) -> str:

@@ -82,6 +82,7 @@ class LambdaContainer:
             stderr=self._log,
             text=True,
             bufsize=1,
+            cwd=engine.directory,
             env=environment_of_podman,
         )
         self.first = self._outcome()

@@ -82,3 +82,4 @@ def test_memory_that_does_not_suffice(start: Start) -> None:
     outcome = container.first if container.first["kind"] == "exit" else container.invoke(event)
     assert outcome["kind"] == "exit"
     assert outcome["body"] != 0
+    assert not Path("oom").exists()  # conmon's, and in the engine's own directory

@@ -107,21 +107,21 @@ def accepted_of_jobs(kind: str) -> set[tuple[str, str]]:
         *((finding, f"AsyncJobs/{construct.partition('/')[2]}") for finding, construct in stack),
         *(worker if kind == "jobs-efs" else ()),
         *(
-            (finding, f"AsyncJobs/Jobs/{room}/{part}")
-            for room in ("Worker", "JobApi", "DeadLetters", "Sweeper")
+            (finding, f"AsyncJobs/Jobs/{function}/{part}")
+            for function in ("Worker", "JobApi", "DeadLetters", "Sweeper")
             for finding, part in (
                 ("AwsSolutions::AwsSolutions-IAM5[Resource::*]", "Role"),
                 ("Serverless::Serverless-LambdaDLQ", "Function"),
             )
         ),
         *(
-            (f"{PAYLOADS}/{payload}]", f"AsyncJobs/Jobs/{room}/Role")
-            for room in ("Worker", "JobApi")
+            (f"{PAYLOADS}/{payload}]", f"AsyncJobs/Jobs/{function}/Role")
+            for function in ("Worker", "JobApi")
             for payload in ("request", "result-*")
         ),
         *(
-            ("Serverless::Serverless-LambdaEventSourceMappingDestination", f"AsyncJobs/Jobs/{room}EventSource")
-            for room in ("Worker", "DeadLetters")
+            ("Serverless::Serverless-LambdaEventSourceMappingDestination", f"AsyncJobs/Jobs/{function}EventSource")
+            for function in ("Worker", "DeadLetters")
         ),
         *(
             ("Serverless::Serverless-SQSRedrivePolicy", f"AsyncJobs/Jobs/{queue}")

@@ -10,6 +10,9 @@ import pytest
 from aws_cdk import App, Duration, Stack
 
 from cdk_onnx_inference import InferenceFunction, InvalidInferenceConfig, ModelSource
+from onnx_handler import settings
+from onnx_inference.doctor.checks import ALL
+from stacks import context
 from tests.support import synth
 
 DOCS = synth.ROOT / "docs"
@@ -47,6 +50,28 @@ def test_codes_in_the_limits_are_real() -> None:
     assert [code for code in codes if f'"{code}"' not in sources] == []
 
 
+def first_cells(text: str) -> set[str]:
+    """What is code in the first cells of a page's tables."""
+    cells = re.findall(r"^\| ((?:\\\||[^|])*)\|", text, re.MULTILINE)  # a bar in a cell is written \|
+    return {code for cell in cells for code in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_environment_variables_are_listed() -> None:
+    listed = {name for name in first_cells(page("environment-variables.md")) if name.isupper()}
+    assert listed == settings.NAMES
+
+
+def test_checks_of_the_doctor_are_listed() -> None:
+    assert first_cells(page("doctor.md")) == {check.code for check in ALL}
+
+
+def test_options_of_the_prebuilt_stacks_are_real() -> None:
+    readme = (synth.ROOT / "README.md").read_text(encoding="utf-8")
+    options = {cell.partition("=")[0] for cell in first_cells(readme) if "=" in cell}
+    assert {"model", "memory", "cold_start"} <= options
+    assert options <= set(context.KEYS)
+
+
 def test_what_synth_says(tmp_path: Path) -> None:
     stack = Stack(App(outdir=str(tmp_path)), "Shop")
     with pytest.raises(InvalidInferenceConfig) as refused:
@@ -69,8 +94,8 @@ def test_costs_are_what_the_prices_give() -> None:
     text = page("costs.md")
     compute = price("Lambda, x86 / arm64, a GB-second")[0]
     request = price("Lambda, a million requests")[0]
-    stands = price("provisioned concurrency, x86 / arm64, a GB-second that it stands")[0]
-    works = price("and a GB-second that it works")[0]
+    stands = price("provisioned concurrency, x86 / arm64, a GB-second of each environment")[0]
+    works = price("and a GB-second of work in it")[0]
     kept = price("SnapStart, a GB-second kept")[0]
     http = price("HTTP API / REST API, a million requests")[0]
     message = price("SQS, a million requests")[0]

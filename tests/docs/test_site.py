@@ -72,6 +72,15 @@ def test_pages_fetch_nothing_from_elsewhere(site: Path) -> None:
         assert not re.search(r"url\(['\"]?(https?:)?//", style.read_text(encoding="utf-8")), style
 
 
+def test_pictures_are_there(site: Path) -> None:
+    shown = 0
+    for page in site.rglob("*.html"):
+        for source in re.findall(r'<img[^>]* src="([^":]+)"', page.read_text(encoding="utf-8")):
+            assert (page.parent / source).read_bytes().startswith((b"<svg", b"\x89PNG")), (page, source)
+            shown += 1
+    assert shown >= 6
+
+
 def test_every_public_name_is_in_the_reference_once(site: Path) -> None:
     anchors = [
         anchor
@@ -82,7 +91,7 @@ def test_every_public_name_is_in_the_reference_once(site: Path) -> None:
 
 
 def test_options_say_what_a_change_does(site: Path) -> None:
-    page = " ".join((site / "constructs" / "inference-function.html").read_text(encoding="utf-8").split())
+    page = " ".join((site / "inference-function.html").read_text(encoding="utf-8").split())
     assert "A change publishes a new version. Default: 1769 MB" in page
     assert "cdk_onnx_inference.InferenceFunction.grant_invoke" in page  # from a base class that is not public
 

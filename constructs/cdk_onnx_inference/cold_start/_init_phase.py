@@ -37,7 +37,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
 
 IMPORTS = 0.3
-"""Seconds for Python, numpy and onnxruntime on one vCPU (docs/loading.md), while a download is under way already."""
+"""Seconds for Python, numpy and onnxruntime on one vCPU, while a download is under way (docs/model-loading.md)."""
 
 VCPU = 1769
 """MB of memory that give one vCPU; less memory gives a share of it.

@@ -145,7 +145,7 @@ def _keys(schema: list[dict[str, Any]], types: dict[Any, Any]) -> list[tuple[Any
 
 def _misfit(path: str, got: str, allowed: str) -> Problem:
     return Problem(
-        "table-misfit", path, got, allowed, "Leave table= out for a table that fits; docs/async-inference.md has it."
+        "table-misfit", path, got, allowed, "Leave table= out for a table that fits; docs/job-protocol.md has it."
     )
 
 

@@ -51,7 +51,7 @@ class AsyncInference(JobMetrics):
     """Takes inference jobs in, works on them, and keeps what became of them.
 
     A job is submitted under `POST {url}/v2/models/{model}/jobs` with the body of an inference request, and asked for
-    under its id; `docs/async-inference.md` has the protocol. It makes:
+    under its id; `docs/job-protocol.md` has the protocol. It makes:
 
     - a function that takes jobs in and answers for them, behind an API of its own or an `InferenceApi`,
     - a queue with a dead-letter queue, and a queue that keeps the messages of failed jobs so that they can be tried
@@ -103,7 +103,7 @@ class AsyncInference(JobMetrics):
         queue: A standard queue that is there already. What can be checked is. Default: a new one.
         dead_letter_queue: The dead-letter queue of `queue`; its messages are consumed. Default: that of `queue`, if it
             is a queue of this app.
-        table: A table that is there already, with the keys and the index that `docs/async-inference.md` names.
+        table: A table that is there already, with the keys and the index that `docs/job-protocol.md` names.
             Default: a new one.
         bucket: A bucket that is there already; nobody then removes its payloads. Default: a new one.
         notices: Who is told that a job is finished. A change updates the pipe in place; the first adds a stream to the

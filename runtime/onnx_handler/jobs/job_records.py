@@ -5,7 +5,7 @@
     FAILED -> QUEUED        only by the message that was parked when the job failed
 
 Every change is a conditional write, so it happens once, whoever tries it and however often: a status that is final
-stays as it is. `docs/async-inference.md` has the record and what each failure ends in.
+stays as it is. `docs/job-protocol.md` has the record and what each failure ends in.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A command imports this module ahead of everything else, and that begins it. It needs nothing that awslambdaric has not
 imported already. No request waits for it and nothing depends on it: whatever goes wrong here is met again, and told, by
-those who load the model. `docs/loading.md` has the measurements behind the numbers.
+those who load the model. `docs/model-loading.md` has the measurements behind the numbers.
 """
 
 from __future__ import annotations
