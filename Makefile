@@ -37,7 +37,7 @@ test-oldest: .venv/oldest/.installed node_modules/.installed ## what synthesises
 		--deselect=tests/contract/test_synth.py::test_feature_flags_are_all_that_cdk_recommends
 
 test-faults: .venv/.tested node_modules/.installed ## 10,000 jobs through every kind of fault: about an hour
-	@ONNX_INFERENCE_FAULT_JOBS=10000 python -m pytest tests/e2e/faults -s
+	@ONNX_INFERENCE_FAULT_JOBS=10000 python -m pytest tests/e2e/faults -s -o faulthandler_timeout=0
 
 bench: .venv/.tested ## measure against named baselines; writes benchmarks/results
 	@python -m benchmarks
