@@ -1,4 +1,4 @@
-"""Cold start of a model in S3: a ranged download that runs ahead, against boto3's `download_file` and a session.
+"""Cold start of a model in S3: ranged downloads during the imports, against boto3's `download_file` and a session.
 
 S3 is a process on loopback that waits 20 ms before each answer and sends at most 85 MB/s on a connection.
 """

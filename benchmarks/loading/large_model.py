@@ -1,4 +1,4 @@
-"""Cold start of a large model, its files and everybody's libraries out of the page cache; and its memory.
+"""Cold start of a large model, with nothing in the page cache, and the memory that it takes.
 
 prepared        onnx_handler with the package that `onnx-inference prepare --for cold-start` makes
 bare            onnx_handler with the same model in one .onnx file
@@ -19,7 +19,7 @@ from benchmarks.runtime_api import FirstAnswer, first_answer
 from . import models, page_cache
 from .staging import COMMANDS, HANDLER, staged
 
-SIZE = int(os.environ.get("LOADING_SIZE_MB", "400")) * 1_000_000
+SIZE = 400_000_000
 PREPARED, BARE, SESSION, ORT = "prepared", "bare", "session", "ort"
 COLD, MEMORY = 0.35, 0.15
 
@@ -67,6 +67,6 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
 
 
 def anonymous(answer: FirstAnswer) -> int:
-    """Bytes of the process that no file stands behind."""
+    """Bytes of the process's memory that are not mapped from a file."""
     status = Path(f"/proc/{answer.process.pid}/status").read_text()
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:"))
