@@ -1,6 +1,7 @@
 """`submit`, `wait` and `redrive` as commands."""
 
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
@@ -159,6 +160,16 @@ def test_redriving_by_names(cloud, parked):
     result = CliRunner().invoke(main, ["redrive", *arguments])
     assert result.exit_code == 0, result.output
     assert len(result.output.splitlines()) == 2
+
+
+def test_redriving_takes_the_region_of_the_environment(cloud, parked, monkeypatch):
+    monkeypatch.setenv("AWS_REGION", os.environ["AWS_DEFAULT_REGION"])
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    result = CliRunner().invoke(main, ["redrive", "Jobs", "--dry-run"])
+    assert result.exit_code == 0, result.output
+    monkeypatch.delenv("AWS_REGION")
+    result = CliRunner().invoke(main, ["redrive", "Jobs", "--dry-run"])
+    assert (result.exit_code, result.output) == (1, "Error: You must specify a region.\n")
 
 
 def test_redriving_what_is_not_there(cloud, parked):
