@@ -48,7 +48,7 @@ class _Dimension(click.ParamType[tuple[str, int]]):
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command(short_help="Make a model package of an ONNX model.")
+@click.command()
 @click.argument("model", required=False, type=click.Path(exists=True, path_type=Path), metavar="[MODEL.onnx]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="The package to make.")
 @click.option("--name", metavar="NAME", help="Model's name in the protocol. Default: the file's or its directory's.")
@@ -132,8 +132,8 @@ def prepare(ctx: click.Context, /, model: Path | None, output: Path | None, **op
 
 
 def _prepare(report: Report, model: Path | None, output: Path | None, options: dict[str, Any]) -> None:
-    from .preparation import Request
     from .preparation import prepare as prepare_model
+    from .request import Request
 
     if model is None or output is None:
         raise click.UsageError("MODEL.onnx and -o DIR are needed, or --compare DIR1 DIR2.")

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .bench import Bench, Candidate, Measurement, thread_count
 from .errors import Refused
 from .goldens import run_feeds
 from .model_package import ModelPackage, read_package
 from .parity import OutputParity, compare, tolerance
-from .preparation import Steps
-from .search import Bench, Candidate, Measurement, thread_count
 from .session_process import SessionFailed
 from .session_worker import read_arrays, write_arrays
+from .steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def compare_packages(
         min_agreement: Fail if less of the second's outputs agrees with the first's.
 
     Raises:
-        Refused: one is no package, they are not of the same signature, or they agree less than required.
+        Refused: One is no package, they are not of the same signature, or they agree less than required.
     """
     packages = (read_package(first), read_package(second))
     names = [[(spec["name"], spec["datatype"]) for spec in package.manifest["inputs"]] for package in packages]
