@@ -1,8 +1,8 @@
 """One onnxruntime session in a process of its own. session_process.py starts this file as a script.
 
-Only in a process of its own can load time and memory be measured, and a model that crashes onnxruntime be survived. The
-script reads one request, a JSON object, from standard input and writes one answer to standard output. It imports nothing
-of the package, because a script has none.
+In a process of its own, load time and memory can be measured, and a crash of onnxruntime ends only that process. The
+script reads one request, a JSON object, from standard input and writes one answer to standard output. It imports
+nothing of the package, because a script has none.
 """
 
 from __future__ import annotations

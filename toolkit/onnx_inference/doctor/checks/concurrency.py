@@ -40,8 +40,8 @@ def _unqualified(template: Template) -> Iterator[Finding]:
             location=location,
             got=f"the function {function.logical_id} itself",
             allowed=f"{paid_for[function.logical_id]}, which has the provisioned concurrency",
-            fix="Invoke it instead: requests to the function itself meet cold starts, while the provisioned environments "
-            "are idle and cost money.",
+            fix="Invoke it instead: requests to the function itself meet cold starts, while the provisioned "
+            "environments are idle and cost money.",
         )
 
 
@@ -76,8 +76,8 @@ def _weights(template: Template) -> Iterator[Finding]:
                 location="RoutingConfig.AdditionalVersionWeights",
                 got="weights on an alias with provisioned concurrency",
                 allowed="one of the two",
-                fix="Remove the weights, and let CodeDeploy shift the traffic: Lambda refuses the update, and the rollback "
-                "fails too.",
+                fix="Remove the weights, and let CodeDeploy shift the traffic: Lambda refuses the update, and "
+                "the rollback fails too.",
             )
 
 

@@ -67,8 +67,8 @@ def _platform(template: Template) -> Iterator[Finding]:
             allowed=next(name for name, known in _PLATFORMS.items() if known == wanted)
             if wanted in _PLATFORMS.values()
             else "the same",
-            fix="Give the image asset the platform of the function; otherwise the first invocation fails with exec format "
-            "error.",
+            fix="Give the image asset the platform of the function; otherwise the first invocation fails with "
+            "exec format error.",
         )
 
 

@@ -105,8 +105,8 @@ def _bursting(template: Template) -> Iterator[Finding]:
                 location="ThroughputMode",
                 got=mode or "nothing, which is bursting",
                 allowed="elastic, or provisioned",
-                fix="Set it to elastic: bursting throughput is 50 KiB/s for each stored GB, once the initial credits are "
-                "used up.",
+                fix="Set it to elastic: bursting throughput is 50 KiB/s for each stored GB, once the initial credits "
+                "are used up.",
             )
 
 

@@ -58,8 +58,8 @@ def _over_pull(template: Template) -> Iterator[Finding]:
             location="ScalingConfig.MaximumConcurrency",
             got="nothing" if most is None else str(most),
             allowed=f"2 to {reserved}, the reserved concurrency of {function.logical_id}",
-            fix="Set it: the pollers ignore the reserved concurrency, and a message that is throttled counts as received, "
-            "so it can end in the dead-letter queue without having run.",
+            fix="Set it: the pollers ignore the reserved concurrency, and a message that is throttled counts as "
+            "received, so it can end in the dead-letter queue without having run.",
         )
 
 
@@ -145,7 +145,8 @@ def _partial_batches(template: Template) -> Iterator[Finding]:
                 location="FunctionResponseTypes",
                 got="nothing" if not kinds else str(kinds),
                 allowed="ReportBatchItemFailures, or a BatchSize of 1",
-                fix="Turn it on, and return the failed messages' ids: otherwise one failed message makes the whole batch run again.",
+                fix="Turn it on, and return the failed messages' ids: otherwise one failed message makes the whole "
+                "batch run again.",
             )
 
 

@@ -43,7 +43,8 @@ def _unqualified(template: Template) -> Iterator[Finding]:
                     location=location,
                     got=f"$LATEST of {function.logical_id}",
                     allowed=f"the alias {aliases[function.logical_id]}",
-                    fix="Target the alias: environments belong to one version, and requests through the alias use another.",
+                    fix="Target the alias: environments belong to one version, and requests through the alias use "
+                    "another.",
                 )
 
 
