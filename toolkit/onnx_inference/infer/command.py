@@ -30,8 +30,10 @@ _SHOWN_VALUES = 20
     help="An input: NAME=@file.npy, NAME=@file.json or NAME=JSON; repeatable.",
 )
 @click.option("-o", "--output", "outputs", multiple=True, metavar="NAME", help="An output; repeatable. Default: all.")
-@click.option("--binary/--json", "binary", default=None, help="How tensors travel. Default: binary when large.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds.")
+@click.option(
+    "--binary/--json", "binary", default=None, help="How to send tensors. Default: as binary data above 16 KiB."
+)
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds to wait.")
 @click.option("--raw", is_flag=True, help="Print the response as JSON.")
 def infer(
     url: str,

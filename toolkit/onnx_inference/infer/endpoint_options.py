@@ -20,7 +20,13 @@ _OPTIONS = (
     click.argument("url"),
     click.option("--model", required=True, help="The model's name."),
     click.option("--version", help="The model's version. Default: the server's choice."),
-    click.option("--auth", type=click.Choice(["auto", "iam", "none"]), default="auto", show_default=True),
+    click.option(
+        "--auth",
+        type=click.Choice(["auto", "iam", "none"]),
+        default="auto",
+        show_default=True,
+        help="Sign requests with your AWS credentials: when the endpoint asks for it, always, or never.",
+    ),
     click.option("--region", help="The region to sign for. Default: that of the URL or of the AWS configuration."),
     click.option(
         "--header",

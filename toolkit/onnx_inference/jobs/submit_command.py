@@ -36,7 +36,12 @@ from onnx_inference.jobs.job import new_job_id
     "protocol's request with `inputs`; its member `id` is the job's id.",
 )
 @click.option("--id", "job_id", help="The job's id; submitting it again changes nothing. Default: a new one.")
-@click.option("--job-timeout", type=click.IntRange(min=1), metavar="SECONDS", help="When the job expires.")
+@click.option(
+    "--job-timeout",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="When the job expires. Default: by the service.",
+)
 def submit(
     inputs: tuple[str, ...],
     lines: TextIO | None,

@@ -113,14 +113,16 @@ def _threads(found: SearchResult) -> str:
 def _why(runs: Runs, chosen: Candidate, other: Candidate, objective: Objective) -> str:
     """What was measured to be better with the chosen one and what to be worse, or that the two count as equal."""
     better, worse = _differences(runs, chosen, other)
-    although = f", although {', '.join(worse)}" if worse else ""
+    although = f"although {', '.join(worse)}" if worse else ""
     if better:
-        return ", ".join(better) + although
+        return ", ".join([*better, although] if although else better)
     medians = costs({candidate: runs[candidate] for candidate in (chosen, other)}, objective)
     order = list(runs)  # the simplest first
     if order.index(chosen) < order.index(other) and (not worse or medians[chosen] >= medians[other]):
-        return f"the two count as equal by the objective {objective!r}, so the simpler one was chosen{although}"
-    return f"it costs less by the objective {objective!r} as a whole{although}"
+        because = f"the two count as equal by the objective {objective!r}, and this one is simpler"
+    else:
+        because = f"it costs less by the objective {objective!r} as a whole"
+    return f"{although}, {because}" if although else because
 
 
 def _differences(runs: Runs, chosen: Candidate, other: Candidate) -> tuple[list[str], list[str]]:
