@@ -76,6 +76,13 @@ def test_wrong_use_says_what_is_right(run, arguments, given, text):
     assert text in result.output
 
 
+@pytest.mark.parametrize("arguments", [["submit", "-i", "x=1"], ["wait", "one"]])
+def test_what_is_no_url_is_said_at_once(arguments):
+    command, *rest = arguments
+    result = CliRunner().invoke(main, [command, "jobs.example.com", "--model", "double", *rest])
+    assert (result.exit_code, result.output) == (1, "Error: 'jobs.example.com' is not an http or https URL\n")
+
+
 def test_a_refused_line_is_told_and_the_others_are_submitted(run, api):
     run("submit", "-i", "x=[1.0]", "--id", "taken")
     given = json.dumps({"id": "taken", "x": [2.0]}) + "\n" + json.dumps({"id": "free", "x": [2.0]})
