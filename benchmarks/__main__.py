@@ -82,14 +82,10 @@ def _measure(arguments: argparse.Namespace) -> None:
         rounds = arguments.rounds or ROUNDS[name]
         print(f"{name}: {rounds} rounds ...", flush=True)
         results.append(import_module(f".{name}", __package__).run(rounds, WORKPLACE))
-        for figure in results[-1].figures:
-            goal = "" if figure.goal is None else f", goal {figure.goal:g}{figure.unit}: {figure.verdict}"
-            first, third = (report.shown(value, "") for value in figure.quartiles)
-            print(f"  {figure.what} / {figure.baseline}: {report.shown(figure.median, figure.unit)} "
-                  f"({first} to {third}){goal}", flush=True)  # fmt: skip
+        print(report.lines(results[-1]), flush=True)
     arguments.results.mkdir(parents=True, exist_ok=True)
     written = {
-        "latest.md": report.markdown(results, arguments.date, described),
+        "latest.md": report.markdown(results, arguments.date, described, picture="latest.svg"),
         "latest.svg": picture.svg(results, arguments.date, described["cores"]),
         "latest.json": json.dumps(report.document(results, arguments.date, described), ensure_ascii=False) + "\n",
     }

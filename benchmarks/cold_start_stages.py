@@ -1,7 +1,7 @@
-"""Ours, with the clock noted between the stages of its cold start; the answer carries what was noted.
+"""Our handler, with the clock noted between the stages of its cold start; the answer carries the times.
 
-Runs in the contender's task root under awslambdaric, so it imports nothing of the benchmarks. What is done, and in
-which order, is what is done without it. The interpreter notes when it is ready, by `cold_start_site/`.
+Runs in the contender's task root under awslambdaric, so it imports nothing of the benchmarks. The imports are in the
+order in which the handler itself does them. `cold_start_site/` notes when the interpreter is ready.
 """
 
 # ruff: noqa: E402, I001
@@ -32,7 +32,7 @@ stages["our modules"] = perf_counter()
 import onnx_handler.http
 
 loaded = perf_counter()
-# The handler's own figure; what is left is reading the settings, writing that figure, and the room's own module.
+# The model load is the handler's own figure; the rest of the import is the settings, and the line with that figure.
 (served,) = onnx_handler.http.handler.__self__._repository.in_memory()  # type: ignore[attr-defined]
 stages["settings, first log line"] = loaded - served.model.load_time / 1000
 stages["model load"] = loaded

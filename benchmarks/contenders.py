@@ -1,4 +1,4 @@
-"""Who is compared: ours and the competitors, each with what would lie in /var/task and its own form of request."""
+"""Who is compared: our handler and the competitors, each with its /var/task and its own form of request."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Contender:
-    """One of those who are compared.
+    """A handler that is compared.
 
     Attributes:
-        name: its directory's.
-        command: the function's.
-        task_root: its code and its model, bytecode included.
-        event: the request for one prediction of the digits example, in this contender's form.
+        name: Of its directory.
+        command: The function's command.
+        task_root: Its code and its model, bytecode included.
+        event: The request for one prediction of the digits example, in this contender's form.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Handlers called as awslambdaric calls them, in this process: what a warm request costs, without Lambda around it."""
+"""Handlers in this process, called as awslambdaric calls them: what a warm request costs without Lambda around it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def log() -> Iterator[None]:
 
 
 def unlogged(sample: Callable[[], float]) -> Callable[[], float]:
-    """The same sample, with nobody at the other end of standard output."""
+    """The same sample, with standard output discarded."""
 
     def discarding() -> float:
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(cast("IO[str]", Unbuffered(nowhere))):
@@ -84,7 +84,7 @@ def loaded(contender: Contender) -> Handler:
 
 
 def room() -> Handler:
-    """A room of ours, of the environment that is set now."""
+    """Our handler, made from the environment variables that are set now."""
     runtime = str(REPOSITORY / "runtime")
     if runtime not in sys.path:
         sys.path.insert(0, runtime)
@@ -94,8 +94,8 @@ def room() -> Handler:
 
 def session(model: Path) -> Any:
     """onnxruntime alone, with the options that ours has at 1,769 MB."""
-    room_session = importlib.import_module("onnx_handler.models.session")
-    return room_session.open_session(str(model), 1769)
+    models_session = importlib.import_module("onnx_handler.models.session")
+    return models_session.open_session(str(model), 1769)
 
 
 def typical(call: Callable[[], Any], calls: int) -> Callable[[], float]:

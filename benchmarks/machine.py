@@ -1,4 +1,4 @@
-"""What a run ran on: the size of the machine and the versions of what took part. Nothing that names the machine."""
+"""The machine of a run: its size, and the versions of the packages. Nothing that identifies the machine."""
 
 from __future__ import annotations
 

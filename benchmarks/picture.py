@@ -28,7 +28,7 @@ def svg(results: Sequence[Result], date: str, cores: str) -> str:
         panel, height = _panel(result.chart, y)
         body += panel
         y += height
-    note = "The dark line through a bar's end is what the middle half of the rounds lay between."
+    note = "The dark line through a bar's end is the range of the middle half of the rounds."
     body.append(_text(MARGIN, y - 4, note, size=12, fill=SOFT))
     height = y + 20
     head = (

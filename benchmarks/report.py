@@ -8,20 +8,37 @@ from typing import Any
 from .rounds import Figure, Result
 
 EXPLANATION = (
-    "Each value is the median over the rounds of one run, in which everybody took turns. *Middle half* is what half of "
-    "the rounds lay between; *95 %* is what the true median lies between with that confidence, and a goal is met or "
-    "missed where all of it is on one side. A ratio below 1 is in favour of this project. How to read the rest: "
+    "Each value is the median over the rounds of one run, in which everybody took turns. *Middle half*: half of the "
+    "rounds were within this range. *95 %*: the confidence interval of the median; a goal is met or missed where all "
+    "of it is on one side. A ratio below 1 is in favour of this project. How to read the rest: "
     "[benchmarks/README.md](../README.md)."
 )
 
 
-def markdown(results: Sequence[Result], date: str, machine: Mapping[str, str]) -> str:
-    """The report, its first table the figures of all results."""
-    lines = [
+def lines(result: Result) -> str:
+    """The figures of one result, a line each, for a terminal."""
+    told = []
+    for figure in result.figures:
+        first, third = (shown(value, "") for value in figure.quartiles)
+        goal = "" if figure.goal is None else f", goal {figure.goal:g}{figure.unit}: {figure.verdict}"
+        value = shown(figure.median, figure.unit)
+        told.append(f"  {figure.what} / {figure.baseline}: {value} ({first} to {third}){goal}")
+    return "\n".join(told)
+
+
+def markdown(results: Sequence[Result], date: str, machine: Mapping[str, str], picture: str | None = None) -> str:
+    """The report. Its first table has the figures of all results.
+
+    Args:
+        results: What the benchmarks found.
+        date: Of the run.
+        machine: What the run ran on, by name.
+        picture: File name of the picture beside the report. Default: there is none.
+    """
+    written = [
         f"# Benchmarks, {date}",
         "",
-        "![The figures as bars](latest.svg)",
-        "",
+        *([f"![The figures as bars]({picture})", ""] if picture else []),
         EXPLANATION,
         "",
         *_table(
@@ -30,7 +47,7 @@ def markdown(results: Sequence[Result], date: str, machine: Mapping[str, str]) -
         ),
     ]
     for result in results:
-        lines += [
+        written += [
             "",
             f"## {result.title}",
             "",
@@ -40,9 +57,9 @@ def markdown(results: Sequence[Result], date: str, machine: Mapping[str, str]) -
             ),
         ]
         for table in result.tables:
-            lines += ["", f"{table.title}:", "", *_table(table.columns, table.rows)]
-    lines += ["", "## The machine", "", *_table(("", ""), list(machine.items())), ""]
-    return "\n".join(lines)
+            written += ["", f"{table.title}:", "", *_table(table.columns, table.rows)]
+    written += ["", "## The machine", "", *_table(("", ""), list(machine.items())), ""]
+    return "\n".join(written)
 
 
 def document(results: Sequence[Result], date: str, machine: Mapping[str, str]) -> dict[str, Any]:
@@ -79,7 +96,7 @@ def document(results: Sequence[Result], date: str, machine: Mapping[str, str]) -
 
 
 def shown(value: float, unit: str) -> str:
-    """A value with as many digits as it deserves."""
+    """A value in its unit with one decimal; a ratio with three."""
     return f"{value:.1f}{unit}" if unit else f"{value:.3f}"
 
 

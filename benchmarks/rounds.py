@@ -1,8 +1,7 @@
-"""Contenders measured in turns, and the figures that come of it.
+"""Measures contenders in turns, and computes the figures.
 
-A machine is never equally fast for minutes on end, so no contender has minutes of its own: in each round everybody is
-measured once, and a figure is taken within each round, of values that are moments apart. What is reported is the median
-over the rounds.
+A machine is not equally fast for minutes on end, so in each round every contender is measured once, and a ratio is
+computed within each round, from values that are moments apart. The report has the median over the rounds.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ CONFIDENCE = 0.95
 
 
 def interleaved(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Samples:
-    """Takes one sample of every contender per round; each round begins one further, so that nobody always follows
-    the same one."""
+    """Takes one sample of every contender per round. Each round begins with the next contender, so that none always
+    has the first turn."""
     names = list(contenders)
     samples: Samples = {name: [] for name in names}
     for turn in range(rounds):
@@ -44,11 +43,11 @@ class Figure:
     """One line of the report.
 
     Attributes:
-        what: what is measured.
-        baseline: what it is measured against.
-        values: one per round.
-        goal: the value not to be exceeded; None where the figure is there for comparison.
-        unit: appended to each value; empty for a ratio.
+        what: What is measured.
+        baseline: What it is measured against.
+        values: One per round.
+        goal: The value that must not be exceeded; None where the figure is there for comparison.
+        unit: Appended to each value; empty for a ratio.
     """
 
     what: str
@@ -63,7 +62,7 @@ class Figure:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """What the middle half of the rounds lies between."""
+        """The range of the middle half of the rounds."""
         if len(self.values) < 2:
             return self.values[0], self.values[0]
         first, _, third = quantiles(self.values, n=4, method="inclusive")
@@ -71,7 +70,7 @@ class Figure:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """What the true median lies between, with a confidence of 95 %; assumes nothing about the distribution."""
+        """The 95 % confidence interval of the median; no distribution is assumed."""
         return median_interval(self.values)
 
     @property
@@ -88,10 +87,10 @@ class Figure:
 
 
 def median_interval(values: list[float]) -> tuple[float, float]:
-    """The tightest pair of order statistics that holds the true median with at least CONFIDENCE.
+    """The closest pair of order statistics that encloses the true median with at least CONFIDENCE.
 
-    The number of values below the true median is binomial(n, 1/2). With fewer than six values no pair is good enough,
-    and the whole range is given.
+    The number of values below the true median is binomial(n, 1/2). Fewer than six values have no such pair: the whole
+    range is returned.
     """
     ordered = sorted(values)
     count = len(ordered)
@@ -108,7 +107,7 @@ def median_interval(values: list[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Table:
-    """A breakdown that belongs to a result but is not a figure with a goal."""
+    """A breakdown that goes with a result's figures."""
 
     title: str
     columns: tuple[str, ...]
@@ -117,13 +116,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A bar for each of several.
+    """A bar for each contender.
 
     Attributes:
-        title: what the bars' lengths are.
-        bars: the values of each round by label; the bar is their median.
-        ours: the label that stands out.
-        unit: appended to each value; empty for a ratio.
+        title: What the bars' lengths are.
+        bars: The values of each round by label; the bar is their median.
+        ours: The label that stands out.
+        unit: Appended to each value; empty for a ratio.
     """
 
     title: str
@@ -137,13 +136,13 @@ class Result:
     """What one benchmark found.
 
     Attributes:
-        name: of its module, as `--only` takes it.
-        title: its subject.
-        samples: every contender's samples by name, in `unit`.
-        unit: of the samples.
-        figures: of the samples.
-        chart: its picture.
-        tables: what else was found.
+        name: Of its module, as `--only` takes it.
+        title: Its subject.
+        samples: Every contender's samples by name, in `unit`.
+        unit: Of the samples.
+        figures: Of the samples.
+        chart: Its picture.
+        tables: Further breakdowns.
     """
 
     name: str

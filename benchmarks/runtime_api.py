@@ -1,4 +1,4 @@
-"""One execution environment under awslambdaric: its Runtime API on loopback, its process, its first answer."""
+"""One execution environment under awslambdaric: its Runtime API on loopback, its process, and its first answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = 60.0  # seconds
 
 
 class InvocationFailed(Exception):
-    """The process raised, ended, or took longer than anybody would wait."""
+    """The process raised an error, ended, or did not answer within PATIENCE."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class FirstAnswer:
     """What `first_answer` saw.
 
     Attributes:
-        seconds: from the process's start to the arrival of its answer.
-        body: the answer.
-        started: when the process was started, on the system's monotonic clock.
-        process: still alive, so that its memory can be read.
+        seconds: From the start of the process to the arrival of its answer.
+        body: The answer.
+        started: When the process was started, on the system's monotonic clock.
+        process: Still alive, so that its memory can be read.
     """
 
     seconds: float
@@ -61,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        event = self.server.events.get()  # the second `next` waits for ever, as in an environment that is frozen
+        event = self.server.events.get()  # the second `next` never returns, as in a frozen environment
         head = {
             "Lambda-Runtime-Aws-Request-Id": REQUEST_ID,
             "Lambda-Runtime-Deadline-Ms": str(int(time() * 1000) + 30_000),
@@ -87,20 +87,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def first_answer(
-    command: str, task_root: Path, event: Any, environment: Mapping[str, str], python: str = sys.executable
-) -> Iterator[FirstAnswer]:
-    """Starts an environment whose first event already waits, and gives its answer.
+def first_answer(command: str, task_root: Path, event: Any, environment: Mapping[str, str]) -> Iterator[FirstAnswer]:
+    """Starts an environment, whose first event is already waiting, and gives its answer.
 
     Args:
-        command: the function's, such as `handler.handler`.
-        task_root: what /var/task is in Lambda; the working directory, and so the first place to import from.
-        event: the first event.
-        environment: variables on top of Lambda's own; nothing of this process's environment is passed on.
-        python: the interpreter.
+        command: The function's command, such as `handler.handler`.
+        task_root: What /var/task is in Lambda: the working directory, and so the first place to import from.
+        event: The first event.
+        environment: Variables on top of Lambda's own. This process's environment is not passed on.
 
     Raises:
-        InvocationFailed: with what the process wrote.
+        InvocationFailed: The message has what the process wrote.
     """
     server = _Server(json.dumps(event).encode())
     variables = {
@@ -121,7 +118,7 @@ def first_answer(
     }
     started = perf_counter()
     process = subprocess.Popen(
-        [python, "-m", "awslambdaric", command],
+        [sys.executable, "-m", "awslambdaric", command],
         cwd=task_root,
         env=variables,
         stdout=subprocess.PIPE,

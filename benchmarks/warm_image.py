@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import models
+from . import resnet50
 from .contenders import http_event
 from .in_process import CONTEXT, log, room, session, typical, variables
 from .rounds import Chart, Figure, Result, interleaved, ratios
@@ -24,7 +24,7 @@ JSON_DIGITS = 6  # as clients print a float32
 
 def run(rounds: int, workplace: Path, calls: int = CALLS, model: Path | None = None) -> Result:
     """Measures `model`, by default one that is built on the spot: `image` in, `logits` out."""
-    model = model or models.saved(workplace / "resnet50" / "model.onnx")
+    model = model or resnet50.saved(workplace / "resnet50" / "model.onnx")
     image = np.random.default_rng(0).random(SHAPE, np.float32)
     with (
         variables({"MODEL_PATH": str(model), "MODEL_NAME": "resnet50", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}),

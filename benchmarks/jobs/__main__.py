@@ -13,6 +13,7 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -22,10 +23,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from benchmarks.rounds import interleaved, ratios
 from onnx_handler.queue import Room
 
 from . import models
-from .cloud import LATENCY, LoopbackClients
+from .dynamodb import LATENCY, LoopbackClients
 
 ROWS = 32
 # Dollars, us-east-1: Lambda x86 per GB-second and per million requests (price list of 2026-09-19), SQS per million
@@ -71,21 +73,21 @@ def measured(
         clients = LoopbackClients(latency)
         ways = {name: worker(path, clients, *way) for name, way in WAYS.items()}
         messages = [message(number, shape) for number in range(count)]
-        for work in ways.values():  # loaded, proven, connected
+        for work in ways.values():  # loads the model and opens the connections
             work(messages)
-        samples: dict[str, list[float]] = {name: [] for name in ways}
-        names = list(ways)
-        for turn in range(rounds):
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                clients.writes = 0
-                began = perf_counter()
-                ways[name](messages)
-                samples[name].append((perf_counter() - began) / count)
+
+        def seconds_per_job(work: Callable[[list[dict[str, Any]]], None]) -> float:
+            clients.writes = 0
+            began = perf_counter()
+            work(messages)
+            return (perf_counter() - began) / count
+
+        samples = interleaved({name: partial(seconds_per_job, work) for name, work in ways.items()}, rounds)
         return samples, clients.writes
 
 
 def worker(path: Path, clients: LoopbackClients, batch: int, rows: int) -> Callable[[list[dict[str, Any]]], None]:
-    """A worker with its own environment, that takes messages in batches of a size."""
+    """A worker of its own, as a function that gives it `batch` messages per invocation and `rows` rows per run."""
     os.environ |= {
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
@@ -131,7 +133,7 @@ def report(samples: dict[str, list[float]]) -> str:
     lines = ["| way | jobs per second | to one message | Lambda | invocations | SQS | DynamoDB | per million jobs |"]
     lines.append("|---" * 8 + "|")
     for name, seconds in samples.items():
-        ratio = median(one / own for one, own in zip(samples[ONE], seconds, strict=True))
+        ratio = median(ratios(samples, ONE, name))
         batch = WAYS[name][0]
         parts = (
             median(seconds) * MEMORY / 1024 * GB_SECOND * 1e6,

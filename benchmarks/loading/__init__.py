@@ -1,1 +1,1 @@
-"""How a large model is loaded, and where it comes from: each against what a handler does without this runtime."""
+"""Cold starts with a large model, from disk and from S3, against handlers without this runtime."""

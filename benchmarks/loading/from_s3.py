@@ -1,4 +1,4 @@
-"""Cold start of a model in S3: a ranged download that runs ahead, against boto3's `download_file` and a session.
+"""Cold start of a model in S3: ranged downloads during the imports, against boto3's `download_file` and a session.
 
 S3 is a process on loopback that waits 20 ms before each answer and sends at most 85 MB/s on a connection.
 """
@@ -18,10 +18,10 @@ from benchmarks.runtime_api import first_answer
 
 from . import models
 from .large_model import SIZE
-from .staging import COMPETITORS, staged
+from .staging import COMMANDS, HANDLER, WITHOUT_PREFETCH, staged
 
 LATENCY, RATE = "20", "85"
-OURS, BOTO3, AFTER = "onnx_handler", "download_file", "without the fork"
+OURS, BOTO3, WITHOUT_FORK = HANDLER, "download_file", "without the fork"
 
 
 def measure(shape: str, rounds: int, workplace: Path) -> Result:
@@ -35,9 +35,9 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
     temporary = workplace / "loading" / "tmp"
     with _server(place / "prepared") as prepared, _server(place / "bare") as bare:
         arguments = {
-            OURS: (staged("onnx_handler", workplace), request, prepared, {"MODEL_OBJECTS": objects}),
-            AFTER: (staged("onnx_handler_alone", workplace), request, prepared, {"MODEL_OBJECTS": objects}),
-            BOTO3: (staged("download_file", workplace), {"x": models.INPUT}, bare, {}),
+            OURS: (staged(HANDLER, workplace), request, prepared, {"MODEL_OBJECTS": objects}),
+            WITHOUT_FORK: (staged(WITHOUT_PREFETCH, workplace), request, prepared, {"MODEL_OBJECTS": objects}),
+            BOTO3: (staged(BOTO3, workplace), {"x": models.INPUT}, bare, {}),
         }
 
         def cold_start(name: str) -> float:
@@ -45,7 +45,7 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             where = {"AWS_ENDPOINT_URL": server.url, "TMPDIR": str(temporary)}
-            with first_answer(COMPETITORS[root.name], root, event, {**environment, **where}) as answer:
+            with first_answer(COMMANDS[root.name], root, event, {**environment, **where}) as answer:
                 return answer.seconds * 1000
 
         for name in arguments:
@@ -54,7 +54,7 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
     shutil.rmtree(temporary)
     figures = [
         Figure(f"cold start from S3, {shape}", "download_file", ratios(samples, OURS, BOTO3)),
-        Figure(f"cold start from S3, {shape}", "the same without the fork", ratios(samples, OURS, AFTER)),
+        Figure(f"cold start from S3, {shape}", "the same without the fork", ratios(samples, OURS, WITHOUT_FORK)),
     ]
     title = f"Cold start, {SIZE / 1e6:.0f} MB, {shape}, from S3"
     return Result(f"from_s3_{shape}", title, samples, "ms", figures, Chart(title, samples, OURS, "ms"))

@@ -1,4 +1,4 @@
-"""Cold start of a large model, its files and everybody's libraries out of the page cache; and its memory.
+"""Cold start of a large model, with nothing in the page cache, and the memory that it takes.
 
 prepared        onnx_handler with the package that `onnx-inference prepare --for cold-start` makes
 bare            onnx_handler with the same model in one .onnx file
@@ -17,9 +17,9 @@ from benchmarks.rounds import Chart, Figure, Result, Table, interleaved, ratios
 from benchmarks.runtime_api import FirstAnswer, first_answer
 
 from . import models, page_cache
-from .staging import COMPETITORS, staged
+from .staging import COMMANDS, HANDLER, staged
 
-SIZE = int(os.environ.get("LOADING_SIZE_MB", "400")) * 1_000_000
+SIZE = 400_000_000
 PREPARED, BARE, SESSION, ORT = "prepared", "bare", "session", "ort"
 COLD, MEMORY = 0.35, 0.15
 
@@ -28,7 +28,7 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
     """Measures one shape of model."""
     place = workplace / "loading" / shape
     models.save(shape, SIZE, place)
-    ours, naive = staged("onnx_handler", workplace), staged("naive", workplace)
+    ours, theirs = staged(HANDLER, workplace), staged("session", workplace)
     tensor = {"name": "x", "datatype": "FP32", "shape": [1, 8], "data": models.INPUT}
     request = http_event("/v2/models/model/infer", {"inputs": [tensor]})
     # Everybody has the machine's cores, and ours takes its threads from the function's memory.
@@ -36,8 +36,8 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
     arguments = {
         PREPARED: (ours, request, {"MODEL_PATH": str(place / "prepared")}),
         BARE: (ours, request, {"MODEL_PATH": str(place / "bare" / "model.onnx")}),
-        SESSION: (naive, {"x": models.INPUT}, {"MODEL_FILE": str(place / "bare" / "model.onnx")}),
-        ORT: (naive, {"x": models.INPUT}, {"MODEL_FILE": str(place / "ort" / "model.ort")}),
+        SESSION: (theirs, {"x": models.INPUT}, {"MODEL_FILE": str(place / "bare" / "model.onnx")}),
+        ORT: (theirs, {"x": models.INPUT}, {"MODEL_FILE": str(place / "ort" / "model.ort")}),
     }
     weights = (place / "prepared" / "model.onnx.data").stat().st_size
     memory: dict[str, list[float]] = {name: [] for name in arguments}
@@ -45,7 +45,7 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
     def cold_start(name: str) -> float:
         root, event, environment = arguments[name]
         page_cache.drop()
-        with first_answer(COMPETITORS[root.name], root, event, {**cores, **environment}) as answer:
+        with first_answer(COMMANDS[root.name], root, event, {**cores, **environment}) as answer:
             memory[name].append(anonymous(answer) / weights)
             return answer.seconds * 1000
 
@@ -67,6 +67,6 @@ def measure(shape: str, rounds: int, workplace: Path) -> Result:
 
 
 def anonymous(answer: FirstAnswer) -> int:
-    """Bytes of the process that no file stands behind."""
+    """Bytes of the process's memory that are not mapped from a file."""
     status = Path(f"/proc/{answer.process.pid}/status").read_text()
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:"))

@@ -1,4 +1,4 @@
-"""The page cache, empty: what a Lambda environment begins with."""
+"""Empties the page cache: a Lambda environment begins with an empty one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ DROP = Path("/proc/sys/vm/drop_caches")
 
 
 def drop() -> None:
-    """Drops clean pages of every file on the machine; takes root.
+    """Drops the clean pages of every file on the machine. Needs root.
 
     Raises:
-        SystemExit: it is not allowed.
+        SystemExit: The process is not root.
     """
     os.sync()
     try:

@@ -1,15 +1,14 @@
-"""S3 for the benchmarks, in a process of its own: answers ranged GETs of one directory's files, by HTTP or by TLS.
+"""S3 for the benchmarks, in a process of its own: answers ranged GETs of one directory's files.
 
-    python -m benchmarks.loading.s3_server DIRECTORY [LATENCY_MS [MB_PER_SECOND_OF_A_CONNECTION [CERTIFICATE]]]
+    python -m benchmarks.loading.s3_server DIRECTORY LATENCY_MS MB_PER_SECOND_OF_A_CONNECTION
 
-Prints its port. Without limits it is as fast as loopback; with them it resembles S3, whose connections each give some
-85-90 MB/s after some tens of milliseconds (AWS, "Performance design patterns for Amazon S3").
+Prints its port. S3's connections each give some 85-90 MB/s after some tens of milliseconds (AWS, "Performance design
+patterns for Amazon S3").
 """
 
 from __future__ import annotations
 
 import os
-import ssl
 import sys
 import time
 from email.utils import formatdate
@@ -22,9 +21,9 @@ PIECE = 1024**2
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    directory = Path()
-    latency = 0.0
-    rate = 0.0
+    directory: Path
+    latency: float  # seconds before an answer
+    rate: float  # bytes per second of a connection
 
     def do_HEAD(self) -> None:
         self._answer(with_body=False)
@@ -55,14 +54,9 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, file: int, at: int, end: int) -> None:
         started, sent = time.monotonic(), 0
         while at < end:
-            count = min(PIECE, end - at)
-            if isinstance(self.connection, ssl.SSLSocket):
-                self.connection.sendall(os.pread(file, count, at))
-            else:
-                count = os.sendfile(self.connection.fileno(), file, at, count)
+            count = os.sendfile(self.connection.fileno(), file, at, min(PIECE, end - at))
             at, sent = at + count, sent + count
-            if self.rate:
-                time.sleep(max(0.0, started + sent / self.rate - time.monotonic()))
+            time.sleep(max(0.0, started + sent / self.rate - time.monotonic()))
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -73,15 +67,11 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-def main(directory: str, latency: str = "0", rate: str = "0", certificate: str = "") -> None:
+def main(directory: str, latency: str, rate: str) -> None:
     Handler.directory = Path(directory)
     Handler.latency = float(latency) / 1000
     Handler.rate = float(rate) * 1e6
     server = Server(("127.0.0.1", 0), Handler)
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
     print(server.server_port, flush=True)
     server.serve_forever()
 

@@ -1,4 +1,4 @@
-"""Task roots, as their images would have them."""
+"""Lays out the contenders' task roots as their images would have them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,35 @@ import shutil
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-COMPETITORS = {
-    "onnx_handler": "onnx_handler.http.handler",
-    "onnx_handler_alone": "onnx_handler.http.handler",
-    "naive": "handler.handler",
+HANDLER, WITHOUT_PREFETCH = "onnx_handler", "onnx_handler_without_prefetch"
+#: The function's command, by contender.
+COMMANDS = {
+    HANDLER: "onnx_handler.http.handler",
+    WITHOUT_PREFETCH: "onnx_handler.http.handler",
+    "session": "handler.handler",
     "download_file": "handler.handler",
 }
 
 
 def staged(name: str, workplace: Path) -> Path:
-    """Lays out a contender's task root, precompiled. `onnx_handler_alone` is ours without what goes ahead."""
+    """Lays out a contender's task root, precompiled, and returns it."""
     root = workplace / "loading" / "roots" / name
     shutil.rmtree(root, ignore_errors=True)
     without_bytecode = shutil.ignore_patterns("__pycache__")
-    if name.startswith("onnx_handler"):
+    if name in (HANDLER, WITHOUT_PREFETCH):
         package = root / "onnx_handler"
         shutil.copytree(REPOSITORY / "runtime" / "onnx_handler", package, ignore=without_bytecode)
-        if name != "onnx_handler":
-            (package / "prefetch.py").open("a").write("\n")
-            text = (package / "prefetch.py").read_text()
-            (package / "prefetch.py").write_text(text.replace("\nstart(os.environ)\n", "\n"))
+        if name == WITHOUT_PREFETCH:
+            _remove_prefetch(package / "storage" / "prefetch.py")
     else:
         source = Path(__file__).parent / "competitors" / name
         shutil.copytree(source, root, ignore=without_bytecode)
     compileall.compile_dir(root, quiet=2)
     return root
+
+
+def _remove_prefetch(module: Path) -> None:
+    """Takes out the call by which importing the module begins to read or download the model."""
+    before, call, after = module.read_text().rpartition("\nstart(os.environ)\n")
+    assert call, f"{module} no longer starts the prefetch when it is imported"
+    module.write_text(f"{before}\n{after}")

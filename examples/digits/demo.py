@@ -1,8 +1,10 @@
-"""The main job, end to end, on this machine: deploy the prebuilt stack by the real CDK CLI, predict, destroy.
+"""The prebuilt stacks on this machine: deploy Realtime with the real CDK CLI, predict, destroy; then jobs.
 
-The cloud is the embedded one, and everything in front of it is real: the CDK CLI and its template, API Gateway's events
-and IAM authorisation, and the handler under awslambdaric. Then the same model takes jobs (`jobs_demo.py`). Exit status
-0 means that every label was right, and that every job ended as it should.
+    python examples/digits/demo.py              # in a checkout; `make demo` installs what it needs
+
+The cloud is embedded in this process. The CDK CLI and its template, the events and the IAM authorisation of API
+Gateway, and the handler under awslambdaric are real. The jobs are in `jobs_demo.py`. The exit status is 0 if every
+label was right and every job ended as expected.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from onnx_inference.local import InvocationRecord, LocalTwin
 FOLDER = Path(__file__).resolve().parent
 PROJECT = FOLDER.parents[1]
 GOLDENS = FOLDER / "goldens"
-SHADES = " ░▒▓█"  # from paper to ink
+SHADES = " ░▒▓█"  # from background to ink
 PICTURES_IN_A_ROW = 4
 
 console = Console(highlight=False)
@@ -51,7 +53,7 @@ def show(images: np.ndarray[tuple[int, ...], np.dtype[np.float32]], labels: list
 
 
 def timing(records: list[InvocationRecord]) -> str:
-    """What the twin measured of the cold and of the warm invocations."""
+    """The durations of the cold invocation and of the warm ones, as the twin measured them."""
     cold = [record for record in records if record.cold_start]
     warm = [record.duration_ms for record in records if not record.cold_start]
     first = cold[0]

@@ -1,7 +1,6 @@
-"""The second half of the demonstration: hundreds of digits for which nobody waits on the line, and a broken job.
+"""The second half of the demonstration: hundreds of digits as jobs, and a job that fails.
 
-The prebuilt stack AsyncJobs is deployed by the real CDK CLI; jobs go through its API, its queue, its worker and its
-table.
+The real CDK CLI deploys the prebuilt stack AsyncJobs. Jobs go through its API, its queue, its worker and its table.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ def run(twin: LocalTwin, project: Path, console: Console) -> bool:
         console: To print to.
 
     Returns:
-        Whether every digit was done, the labels are as right as the example's README says, and the broken job failed
-        with its reason.
+        Whether every digit was done, at least 98 % of the labels are right, and the broken job failed with its reason.
     """
     with np.load(GOLDENS / "heldout.npz") as stored:
         images = (stored["pixels"][:JOBS].astype(np.float32) / 16).reshape(-1, 1, 1, 8, 8)
@@ -66,7 +64,7 @@ def run(twin: LocalTwin, project: Path, console: Console) -> bool:
 
 
 def _put_broken_job(twin: LocalTwin, queue: str) -> None:
-    """Straight onto the queue, as an SDK may: the API would have refused it."""
+    """Puts it on the queue, as a client with an SDK could: the API would have refused it."""
     tensor = {"name": "image", "datatype": "FP32", "shape": [1, 1, 4, 4], "data": [0.0] * 16}
     message = {"id": BROKEN, "model": "digits", "body": json.dumps({"inputs": [tensor]})}
     twin.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(message))

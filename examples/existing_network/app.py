@@ -1,8 +1,8 @@
-"""Jobs from a queue that is there already, for a model on EFS in a network that is there already.
+"""Jobs from an existing queue, for a model on EFS in an existing VPC.
 
-The VPC and the queue belong to others: they are imported, and nothing of them is changed. What an imported queue must
-look like is known only to its owner, so synth says what to look at (`cdk-onnx-inference:existing-queue`). The subnets
-need no way to the internet: gateway endpoints for S3 and DynamoDB are enough, and cost nothing.
+The VPC and the queue are imported and stay unchanged. CDK cannot read the settings of an imported queue, so synth warns
+about those that its owner must check (`cdk-onnx-inference:existing-queue`). The subnets need no route to the internet:
+gateway endpoints for S3 and DynamoDB are enough, and are free.
 """
 
 from pathlib import Path

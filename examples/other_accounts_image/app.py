@@ -1,8 +1,10 @@
 """An image that another account built and tested, taken by its digest: what was tested is what runs.
 
-The account that builds synthesises the same app without the digest, builds what `cdk synth` wrote (`docker build
-cdk.out/asset.HASH`), pushes it to its repository, whose policy lets Lambda pull for this account, and hands over the
-digest: `cdk deploy -c digest=sha256:...`. Nothing is built here, and no Docker is needed.
+The other account synthesises this app without the digest, builds the image that `cdk synth` wrote (`docker build
+cdk.out/asset.HASH`), and pushes it to its repository. The policy of the repository must allow Lambda to pull the image
+for this account. This account then deploys the digest, and needs no Docker:
+
+    cdk deploy -c digest=sha256:...
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """A REST API that only a VPC can call, with keys and a usage plan for each caller.
 
-`InferenceApi` makes Regional APIs. This makes one private through the resource that it exposes: the endpoint's type and
-the policy are properties of the `CfnRestApi`, and everything else (routes, stage, access log, key, plan) stays the
-construct's. Private APIs are reached through an interface endpoint for `execute-api`, which costs $0.01 an hour in each
-zone; the VPC that is made here has two.
+`InferenceApi` makes Regional APIs. This app makes one private by two properties of the `CfnRestApi` that the construct
+exposes: the type of the endpoint, and the policy. Routes, stage, access log, key and plan stay as the construct made
+them. A VPC reaches a private API through an interface endpoint for `execute-api`, which costs $0.01 an hour in each
+Availability Zone; the VPC of this app has two.
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ service = InferenceFunction(
     stack,
     "Digits",
     model=ModelSource.in_image(MODEL, name="digits"),
-    timeout=Duration.seconds(29),  # what a REST API waits for
+    timeout=Duration.seconds(29),  # a REST API waits no longer
 )
 published = InferenceApi(
     stack,
@@ -53,7 +53,7 @@ api.endpoint_configuration = apigateway.CfnRestApi.EndpointConfigurationProperty
 api.policy = iam.PolicyDocument(
     statements=[
         iam.PolicyStatement(
-            principals=[iam.AnyPrincipal()],  # the key says who; the condition says from where
+            principals=[iam.AnyPrincipal()],  # the key tells who calls; the condition allows calls from the VPC only
             actions=["execute-api:Invoke"],
             resources=["execute-api:/*"],
             conditions={"StringEquals": {"aws:SourceVpce": endpoint.vpc_endpoint_id}},
@@ -73,6 +73,6 @@ batch = apigateway.UsagePlan(
 )
 batch.add_api_key(apigateway.ApiKey(stack, "BatchKey", description="For the nightly batch"))
 
-# Its name resolves in the VPC, to the endpoint.
+# The name resolves inside the VPC only, to the interface endpoint.
 CfnOutput(stack, "Endpoint", value=published.url)
 app.synth()

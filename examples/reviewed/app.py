@@ -1,4 +1,4 @@
-"""A stack of one's own, whose template is reviewed."""
+"""A stack, and tests that review its template: see `test_shop.py`."""
 
 from pathlib import Path
 

@@ -1,8 +1,10 @@
-"""Network, storage and compute as three stacks, for three lives: years, models, and every release.
+"""Network, storage and compute in three stacks, because they change at different times.
 
-The stacks are given each other's resources as arguments, so what one needs of another can be read here, and in nothing
-else. CDK makes the references between the templates, and deploys the stacks in their order. The storage stack holds
-what must not be lost: it is protected from deletion, and a release does not touch it.
+    cdk deploy --all
+
+A stack gets the resources of another as arguments of its constructor. CDK makes the references between the templates,
+and deploys the stacks in the right order. The storage stack holds the data: it is protected from deletion, and a new
+model or a new release does not change it.
 """
 
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Two models behind one API, each with a function of its own: memory, cold start and versions apart.
+"""Two models behind one API, each with a function of its own: memory, cold start and versions are separate.
 
-Clients have one address: `/v2/models/digits/...` and, on the same API, `/v2/models/language/...`. The first function
-answers all routes of the protocol, `/v2/health/ready` among them; the second one's name the model where those have a
-variable, so API Gateway prefers them.
+Clients have one address: `/v2/models/digits/...` and, on the same API, `/v2/models/language/...`. The function of the
+first model answers all routes of the protocol, also `/v2/health/ready`. The routes of the second name its model where
+those of the first have the variable `{model}`, and API Gateway prefers the more specific route.
 
-Models that may share memory and always change together need none of this: give one function a list,
+Models that may share memory and always change together need only one function, with a list of models:
 `InferenceFunction(..., model=[ModelSource..., ModelSource...])`.
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.loading import from_s3, large_model, models, page_cache
+from benchmarks.loading import from_s3, large_model, models, page_cache, staging
 from onnx_inference.cli import main
 from tests.toolkit.prepare.conftest import sessions_in_this_process
 
@@ -62,3 +64,15 @@ def test_a_model_is_made_once(tmp_path: Path) -> None:
 def test_a_model_from_s3_is_measured_against_download_file(tmp_path: Path) -> None:
     result = from_s3.measure("mlp", 1, tmp_path)
     assert set(result.samples) == {"onnx_handler", "without the fork", "download_file"}
+
+
+def test_the_handler_without_prefetch_brings_nothing_ahead(tmp_path: Path) -> None:
+    """Otherwise the figure against it compares the handler with itself."""
+    environment = {"MODEL_OBJECTS": "[]", "PATH": os.defpath}
+    begun = {}
+    for name in (staging.HANDLER, staging.WITHOUT_PREFETCH):
+        root = staging.staged(name, tmp_path)
+        code = "import sys, onnx_handler.http; sys.exit('onnx_handler.storage.download_ahead' in sys.modules)"
+        ran = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=False, capture_output=True)
+        begun[name] = ran.returncode
+    assert begun == {staging.HANDLER: 1, staging.WITHOUT_PREFETCH: 0}

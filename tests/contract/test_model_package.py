@@ -14,9 +14,10 @@ from cdk_onnx_inference.models._onnxruntime_limits import MAX_IR_VERSION, MAX_OP
 from onnx_handler.models import session as handler_session
 from onnx_handler.tensors.codecs import FROM_ONNX
 from onnx_handler.tensors.signature import from_session
-from onnx_inference.prepare import model_package, search, signature
+from onnx_inference.prepare import bench, model_package, signature
 from onnx_inference.prepare.onnxruntime_support import newest_ir_version, newest_opset
-from onnx_inference.prepare.preparation import Request, prepare
+from onnx_inference.prepare.preparation import prepare
+from onnx_inference.prepare.request import Request
 from tests.toolkit.prepare import corpus
 from tests.toolkit.prepare.conftest import NoSteps
 
@@ -52,9 +53,9 @@ def test_the_handler_loads_a_package(package: Path) -> None:
 def test_names_that_both_sides_have() -> None:
     assert GRAPH == model_package.GRAPH
     assert FROM_ONNX == signature.DATATYPES
-    assert handler_session.MB_PER_VCPU == search.MB_PER_VCPU
+    assert handler_session.MB_PER_VCPU == bench.MB_PER_VCPU
     for size in (128, 1769, 1770, 2653, 2654, 10240):
-        assert search.thread_count(size) == handler_session.thread_count(size, search.cores())
+        assert bench.thread_count(size) == handler_session.thread_count(size, bench.cores())
 
 
 @pytest.mark.skipif(version("onnxruntime") != ONNXRUNTIME, reason="the limits are those of the image's onnxruntime")

@@ -1,10 +1,11 @@
-"""Each example with an app.py is a project to copy: it synthesises in any directory, to what it promises."""
+"""Each example with an app.py is a project to copy: the copy synthesises to what the example promises."""
 
 from __future__ import annotations
 
 import ast
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -25,24 +26,32 @@ APPS = sorted(path.parent.name for path in EXAMPLES.glob("*/app.py"))
 Templates = dict[str, dict[str, Any]]
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of a user who has installed the library."""
+    paths = os.pathsep.join(str(synth.ROOT / folder) for folder in ("constructs", "toolkit"))
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": paths, **variables}
+
+
+def copied(example: str, project: Path) -> Path:
+    """The copy of an example, beside copies of the models that it serves."""
+    for name in (example, "digits", *(["language"] if example == "two_models" else [])):
+        shutil.copytree(EXAMPLES / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return project / example
+
+
 @pytest.fixture
 def synthesised(tmp_path: Path) -> Callable[[str], Templates]:
-    """Runs an example's app as its cdk.json says, and gives its stacks' templates."""
+    """Copies an example as examples/README.md says, runs its app, and gives its stacks' templates."""
 
     def run(example: str) -> Templates:
-        folder = EXAMPLES / example
-        command = shlex.split(json.loads((folder / "cdk.json").read_text())["app"])
-        assert command == ["python", "app.py"]
-        work, out = tmp_path / "work", tmp_path / "cdk.out"
-        work.mkdir()
-        environment = {
-            **os.environ,
-            "CDK_OUTDIR": str(out),
-            "CDK_VALIDATION": "false",
-            "PYTHONPATH": os.pathsep.join(str(synth.ROOT / folder) for folder in ("constructs", "toolkit")),
-        }
-        subprocess.run([sys.executable, folder / "app.py"], check=True, env=environment, cwd=work)
-        assert not list(work.iterdir())  # a synth leaves nothing but the assembly
+        folder = copied(example, tmp_path / "project")
+        out = tmp_path / "cdk.out"
+        variables = environment(CDK_OUTDIR=str(out), CDK_VALIDATION="false")
+        before = sorted(folder.parent.rglob("*"))
+        command, script = shlex.split(json.loads((folder / "cdk.json").read_text())["app"])
+        assert command == "python"
+        subprocess.run([sys.executable, script], check=True, env=variables, cwd=folder)
+        assert sorted(folder.parent.rglob("*")) == before  # a synth leaves nothing but the assembly
         return {
             path.name.removesuffix(".template.json"): json.loads(path.read_text())
             for path in out.glob("*.template.json")
@@ -61,6 +70,31 @@ def test_example_is_complete(example: str) -> None:
     folder = EXAMPLES / example
     assert ast.get_docstring(ast.parse((folder / "app.py").read_text())), "say what it shows"
     assert json.loads((folder / "cdk.json").read_text()) == {"app": "python app.py"}
+
+
+def test_the_readme_lists_every_example() -> None:
+    listed = re.findall(r"^\| \[(\w+)\]\((\w+)\) \|", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
+    assert all(name == link for name, link in listed)
+    assert sorted(name for name, _ in listed) == sorted({path.parent.name for path in EXAMPLES.glob("*/*.py")})
+
+
+def test_own_app(synthesised: Callable[[str], Templates]) -> None:
+    template = synthesised("own_app")["Shop"]
+    assert synth.only(template, "AWS::Lambda::Alias")["Name"] == "live"
+    assert synth.only(template, "AWS::ApiGatewayV2::Api")["ProtocolType"] == "HTTP"
+
+
+def test_own_app_on_this_machine(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "local.py"],
+        check=True,
+        env=environment(CDK_VALIDATION="false"),
+        cwd=copied("own_app", tmp_path / "project"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.stdout.splitlines()[-1] == "logits (1, 10)"
 
 
 def test_existing_network(synthesised: Callable[[str], Templates]) -> None:
@@ -169,20 +203,16 @@ def test_package_of_the_rollout_is_that_of_the_digits() -> None:
 
 
 def test_checked(tmp_path: Path) -> None:
-    folder = tmp_path / "checked"
-    folder.mkdir()
-    (tmp_path / "digits").mkdir()
-    shutil.copy(EXAMPLES / "digits" / "model.onnx", tmp_path / "digits")
-    text = (EXAMPLES / "checked" / "app.py").read_text()
+    folder = copied("checked", tmp_path / "project")
+    text = (folder / "app.py").read_text()
     slow = text.replace('name="digits"))', 'name="digits"), timeout=Duration.minutes(1))').replace(
         "import App, Stack", "import App, Duration, Stack"
     )
     assert slow != text
     (folder / "app.py").write_text(slow)
-    paths = os.pathsep.join(str(synth.ROOT / folder) for folder in ("constructs", "toolkit"))
-    environment = {**os.environ, "CDK_OUTDIR": str(tmp_path / "out"), "PYTHONPATH": paths}
-    environment.pop("CDK_VALIDATION", None)
-    subprocess.run([sys.executable, folder / "app.py"], check=True, env=environment, cwd=tmp_path)
+    variables = environment(CDK_OUTDIR=str(tmp_path / "out"))
+    variables.pop("CDK_VALIDATION", None)
+    subprocess.run([sys.executable, "app.py"], check=True, env=variables, cwd=folder)
     report = json.loads((tmp_path / "out" / "validation-report.json").read_text())
     found = [each["ruleName"] for plugin in report["pluginReports"] for each in plugin["violations"]]
     assert any("api-timeout" in rule for rule in found)

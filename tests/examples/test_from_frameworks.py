@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from onnx_inference.prepare.model_package import read_package
-from onnx_inference.prepare.preparation import Request, prepare
+from onnx_inference.prepare.preparation import prepare
+from onnx_inference.prepare.request import Request
 from tests.toolkit.prepare.conftest import NoSteps
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,29 +1,25 @@
-"""Imports of what an extra of the distribution brings, with a message that names the extra."""
+"""Imports packages that only an extra of the distribution installs, and names the extra where one is missing."""
 
 from importlib import import_module
 from types import ModuleType
-
-DISTRIBUTION = "cdk-onnx-inference"
 
 
 class MissingExtra(ImportError):
     """A command needs a package that only one of the extras installs."""
 
     def __init__(self, module: str, extra: str) -> None:
-        self.module = module
-        self.extra = extra
         super().__init__(
             f"This command needs the Python package {module!r}, which is not installed. "
-            f"Install it with: pip install '{DISTRIBUTION}[{extra}]'"
+            f"Install it with: pip install 'cdk-onnx-inference[{extra}]'"
         )
 
 
 def import_from_extra(module: str, extra: str) -> ModuleType:
-    """Import a module that the named extra brings.
+    """Import a module that an extra installs.
 
     Args:
         module: The module's dotted name.
-        extra: The extra of the distribution that installs it.
+        extra: The extra's name.
 
     Raises:
         MissingExtra: The module's top-level package is not installed.

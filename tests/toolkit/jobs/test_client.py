@@ -168,6 +168,34 @@ def test_a_large_result_is_fetched_from_where_it_is(client, api):
     assert request.header("Authorization") is None
 
 
+def test_a_result_that_cannot_be_fetched_says_from_where_and_not_with_which_signature(client, api):
+    refusal = HttpResponse(403, (), b"<Code>AccessDenied")
+    site = ApiServer("bucket", lambda request: refusal, too_large=HttpResponse(413))
+    api.large_at = lambda body: f"{site.url.rstrip('/')}/bucket/key?X-Amz-Signature=secret"
+    job = client.submit({"x": [1.0]})
+    try:
+        with pytest.raises(RequestFailed, match=r"fetched from 127\.0\.0\.1:\d+: 403 Forbidden: <Code>") as error:
+            client.result(job, timeout=10)
+    finally:
+        site.stop()
+    assert "secret" not in str(error.value)
+    api.large_at = lambda body: "nowhere"
+    with pytest.raises(RequestFailed, match="names no URL for the result: 'nowhere'"):
+        client.result(job, timeout=10)
+
+
+def test_an_endpoint_that_is_no_url_is_said_at_once():
+    with pytest.raises(RequestFailed, match="is not an http or https URL"):
+        JobsClient("jobs.example.com", "double")
+
+
+def test_asking_for_metadata_is_tried_again(client, api):
+    api.metadata = {"name": "double", "inputs": [{"name": "x", "datatype": "FP16", "shape": [-1]}], "outputs": []}
+    api.failures = [UNAVAILABLE, THROTTLED]
+    client.submit({"x": [1]}, id="cast", binary=False)
+    assert json.loads(api.jobs["cast"]["request"].body)["inputs"][0]["datatype"] == "FP16"
+
+
 def test_keys_and_tokens_are_sent(url, api):
     JobsClient(url, "double", auth="none", api_key="k").submit({"x": [1.0]})
     assert api.requests[-1].header("x-api-key") == "k"

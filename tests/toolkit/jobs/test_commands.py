@@ -1,6 +1,7 @@
 """`submit`, `wait` and `redrive` as commands."""
 
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
@@ -73,6 +74,13 @@ def test_wrong_use_says_what_is_right(run, arguments, given, text):
     result = run("submit", *arguments, given=given)
     assert result.exit_code == 2
     assert text in result.output
+
+
+@pytest.mark.parametrize("arguments", [["submit", "-i", "x=1"], ["wait", "one"]])
+def test_what_is_no_url_is_said_at_once(arguments):
+    command, *rest = arguments
+    result = CliRunner().invoke(main, [command, "jobs.example.com", "--model", "double", *rest])
+    assert (result.exit_code, result.output) == (1, "Error: 'jobs.example.com' is not an http or https URL\n")
 
 
 def test_a_refused_line_is_told_and_the_others_are_submitted(run, api):
@@ -159,6 +167,16 @@ def test_redriving_by_names(cloud, parked):
     result = CliRunner().invoke(main, ["redrive", *arguments])
     assert result.exit_code == 0, result.output
     assert len(result.output.splitlines()) == 2
+
+
+def test_redriving_takes_the_region_of_the_environment(cloud, parked, monkeypatch):
+    monkeypatch.setenv("AWS_REGION", os.environ["AWS_DEFAULT_REGION"])
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    result = CliRunner().invoke(main, ["redrive", "Jobs", "--dry-run"])
+    assert result.exit_code == 0, result.output
+    monkeypatch.delenv("AWS_REGION")
+    result = CliRunner().invoke(main, ["redrive", "Jobs", "--dry-run"])
+    assert (result.exit_code, result.output) == (1, "Error: You must specify a region.\n")
 
 
 def test_redriving_what_is_not_there(cloud, parked):

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import onnx
 import pytest
 
-from onnx_inference.prepare import batching, search, session_process, session_worker
-from onnx_inference.prepare.preparation import Prepared, Request, prepare
+from onnx_inference.prepare import batching, bench, session_process, session_worker
+from onnx_inference.prepare.preparation import Prepared, prepare
+from onnx_inference.prepare.request import Request
 from tests.toolkit.prepare import corpus
 
 
@@ -39,7 +40,7 @@ def sessions_in_this_process() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session_process, "_ask", ask)
-        patch.setattr(search, "WARM_SECONDS", 0.001)
+        patch.setattr(bench, "WARM_SECONDS", 0.001)
         patch.setattr(batching, "WARM_SECONDS", 0.001)
         yield
 

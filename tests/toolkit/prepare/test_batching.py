@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from onnx_inference.prepare import batching
 from onnx_inference.prepare.batching import Batching, has_batch_dimension, measure, repeated
-from onnx_inference.prepare.search import Candidate
+from onnx_inference.prepare.bench import Candidate
 from onnx_inference.prepare.session_options import SessionOptions
 from onnx_inference.prepare.session_process import run_session
 from onnx_inference.prepare.signature import Signature, read_signature

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -103,22 +102,6 @@ def test_sizes(text: str, size: float, tmp_path: Path) -> None:
     corpus.save(corpus.cnn(), tmp_path / "m.onnx")
     result = call(tmp_path / "m.onnx", "-o", tmp_path / "package", "--rounds", "1", "--max-size", text)
     assert result.exit_code == (1 if size < 40_000 else 0)
-
-
-def test_help_needs_no_extra() -> None:
-    """Neither listing the commands nor their help imports what only the extra brings."""
-    code = (
-        "import sys; from onnx_inference.cli import main\n"
-        "try: main(['prepare', '--help'])\n"
-        "except SystemExit: pass\n"
-        "assert not {'numpy', 'onnx', 'onnxruntime'} & set(sys.modules)"
-    )
-    source = Path(extras.__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=False, env={"PYTHONPATH": "."}
-    )
-    assert done.returncode == 0, done.stderr
-    assert "--quantize" in done.stdout
 
 
 def test_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import onnx
 import pytest
 
 from onnx_inference.prepare.model_package import read_package
-from onnx_inference.prepare.preparation import Prepared, Request, prepare
+from onnx_inference.prepare.preparation import Prepared, prepare
+from onnx_inference.prepare.request import Request
 from onnx_inference.prepare.weight_files import ALIGNMENT
 from tests.toolkit.prepare import corpus
 from tests.toolkit.prepare.conftest import NoSteps

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from onnx_inference.prepare import preparation
+from onnx_inference.prepare import gates
 from onnx_inference.prepare.errors import Refused
 from tests.toolkit.prepare import corpus
 from tests.toolkit.prepare.conftest import Prepare
@@ -56,14 +56,14 @@ def test_model_that_is_quantised_already_is_not_optimised_for_this_cpu(prepared:
 
 
 def test_fp16_keeps_inputs_and_outputs(prepared: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "FP16_SLOWER", 1e9)
+    monkeypatch.setattr(gates, "FP16_SLOWER", 1e9)
     result = prepared(corpus.mlp(), precision="fp16", min_agreement=0.9)
     assert [spec["datatype"] for spec in (*result.manifest["inputs"], *result.manifest["outputs"])] == ["FP32", "FP32"]
     assert result.size_after < 0.6 * result.size_before
 
 
 def test_fp16_that_is_slower_is_refused(prepared: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "FP16_SLOWER", 0.0)
+    monkeypatch.setattr(gates, "FP16_SLOWER", 0.0)
     with pytest.raises(Refused, match="Leave --fp16 out") as refusal:
         prepared(corpus.mlp(), precision="fp16", min_agreement=0.5)
     assert refusal.value.code == "fp16-slower"

@@ -11,11 +11,12 @@ import pytest
 from onnx import TensorProto, helper
 from onnx.numpy_helper import to_array
 
-from onnx_inference.prepare.preparation import Request, prepare
+from onnx_inference.prepare.preparation import prepare
+from onnx_inference.prepare.request import Request
 from onnx_inference.prepare.session_options import SessionOptions
 from onnx_inference.prepare.session_process import run_session
 from onnx_inference.prepare.session_worker import write_arrays
-from onnx_inference.prepare.tensors import is_external, tensors
+from onnx_inference.prepare.traversal import is_external, tensors
 from onnx_inference.prepare.weight_files import ALIGNMENT, SMALL_MODEL, THRESHOLD, strip, write_model
 from tests.toolkit.prepare import corpus
 from tests.toolkit.prepare.conftest import NoSteps

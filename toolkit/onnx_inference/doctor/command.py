@@ -1,4 +1,4 @@
-"""`onnx-inference doctor`: what templates have that will hurt."""
+"""`onnx-inference doctor`: find in templates what CDK lets through and what hurts later."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from onnx_inference.doctor.finding import Finding
 _CODES = [check.code for check in ALL]
 
 
-@click.command(short_help="Find in templates what CDK lets through and what hurts later.")
+@click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 @click.option(
     "--ignore", multiple=True, type=click.Choice(_CODES), metavar="CODE", help="Leave a check out; repeatable."

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_inference.doctor.checks import ALL
-from onnx_inference.doctor.finding import Check, Finding
+from onnx_inference.doctor.finding import Finding
 from onnx_inference.doctor.template import Template
 
 
@@ -19,7 +19,7 @@ def examine(template: Template, *, ignore: Collection[str] = ()) -> list[Finding
     """What the checks find in a template, errors first.
 
     Args:
-        template: To read.
+        template: The template.
         ignore: Codes of checks that are left out.
     """
     found = [finding for check in ALL if check.code not in ignore for finding in check.find(template)]
@@ -39,11 +39,6 @@ def templates(path: Path) -> list[Template]:
         raise NotATemplate(f"{path} has no *.template.json; give a directory that `cdk synth` wrote")
     platforms = _image_platforms(path if path.is_dir() else path.parent)
     return [replace(_read(file), image_platforms=platforms) for file in files]
-
-
-def check_of(code: str) -> Check | None:
-    """The check of a code."""
-    return next((check for check in ALL if check.code == code), None)
 
 
 def _read(file: Path) -> Template:
@@ -67,6 +62,6 @@ def _platforms_in(manifest: Path) -> Iterator[tuple[str, str | None]]:
     try:
         document = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return  # the templates tell the rest
+        return  # the checks of image platforms are left out
     for digest, asset in document.get("dockerImages", {}).items():
         yield digest, asset.get("source", {}).get("platform")

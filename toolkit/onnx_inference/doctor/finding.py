@@ -1,4 +1,4 @@
-"""One thing that is wrong in a template, and one rule that finds such things."""
+"""A finding in a template, and the check that makes it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ class Finding:
     """What a check found.
 
     Attributes:
-        code: The check's; stable.
-        severity: See there.
-        logical_id: The resource that is to be changed.
-        location: Where in it, as a path of property names.
+        code: The check's code; stable.
+        severity: `error` or `warning`.
+        logical_id: The resource to change.
+        location: The property to change, as a path of names; empty for the whole resource.
         got: What is there.
-        allowed: What would do.
-        fix: How to mend it.
-        construct_path: Of the resource in the CDK app, when the template tells.
+        allowed: What may be there.
+        fix: What to do, and why.
+        construct_path: The resource's path in the CDK app; empty when the template does not have it.
     """
 
     code: str
@@ -62,9 +62,9 @@ class Check:
     Attributes:
         code: Stable identifier; never renamed or reused.
         title: What the rule asks for, in a few words.
-        why: What happens where it is broken.
-        source: Where the rule comes from.
-        find: Yields what breaks it.
+        why: What happens where the rule is broken.
+        source: URL of the documentation or issue behind the rule.
+        find: Yields a finding for each place where the rule is broken.
     """
 
     code: str

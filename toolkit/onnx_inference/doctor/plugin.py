@@ -1,4 +1,4 @@
-"""The checks as a part of each synth of a CDK app."""
+"""The checks as a validation plugin: a part of each synth of a CDK app."""
 
 from collections.abc import Collection
 from importlib.metadata import version
@@ -15,8 +15,10 @@ from aws_cdk import (
 )
 
 from onnx_inference.doctor.checks import ALL
-from onnx_inference.doctor.examination import check_of, examine, templates
+from onnx_inference.doctor.examination import examine, templates
 from onnx_inference.doctor.finding import Finding
+
+_SOURCES = {check.code: check.source for check in ALL}
 
 
 @jsii.implements(IPolicyValidationPlugin)
@@ -24,9 +26,12 @@ class ServerlessInferenceChecks:
     """Examines every stack of an app when it is synthesised: `Validations.of(app).add_plugins(...)`.
 
     Args:
-        ignore: Codes of checks that are left out. A single resource is left out in CDK's own way, by
-            `Validations.of(construct).acknowledge(id=..., reason=...)`.
-        strict: Whether warnings fail the synth too. Default: errors only; warnings are in the validation report.
+        ignore: Codes of checks that are left out, for all resources. To leave out one resource, use CDK's
+            `Validations.of(construct).acknowledge(id=..., reason=...)`. Default: none.
+        strict: Whether warnings fail the synth too. Default: only errors do; warnings are in the validation report.
+
+    Raises:
+        ValueError: `ignore` has a code that no check has.
     """
 
     def __init__(self, *, ignore: Collection[str] = (), strict: bool = False) -> None:
@@ -38,12 +43,12 @@ class ServerlessInferenceChecks:
 
     @property
     def name(self) -> str:
-        """Of the plugin, in the report."""
+        """The plugin's name in the report."""
         return "cdk-onnx-inference"
 
     @property
     def version(self) -> str:
-        """Of the plugin, in the report."""
+        """The plugin's version in the report."""
         return version("cdk-onnx-inference")
 
     @property
@@ -64,13 +69,12 @@ class ServerlessInferenceChecks:
 
 
 def _violation(finding: Finding, template_path: str) -> Any:
-    check = check_of(finding.code)
     return PolicyViolation(
         rule_name=finding.code,
         description=f"got {finding.got}; allowed: {finding.allowed}",
         fix=finding.fix,
         severity=finding.severity,
-        rule_metadata={"source": check.source} if check else None,
+        rule_metadata={"source": _SOURCES[finding.code]},
         violating_resources=[
             PolicyViolatingResource(
                 resource_logical_id=finding.logical_id,

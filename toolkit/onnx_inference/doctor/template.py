@@ -1,4 +1,4 @@
-"""A CloudFormation template, and what its resources refer to."""
+"""A CloudFormation template: its resources, their properties, and what these refer to."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -48,9 +48,9 @@ class Template:
     """The resources of a template.
 
     Attributes:
-        name: Whose it is, for display.
+        name: For display.
         document: The template.
-        image_platforms: Platform, or None for the builder's own, of each image asset, by its hash.
+        image_platforms: The platform of each image asset by its hash; None where it is that of the building machine.
     """
 
     name: str

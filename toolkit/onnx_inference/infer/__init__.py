@@ -1,1 +1,1 @@
-"""A small client of the Open Inference Protocol, as a command."""
+"""A client of the Open Inference Protocol, and its command."""

@@ -1,13 +1,14 @@
 """`onnx-inference infer`: send one inference request and print the prediction."""
 
 import json
-import sys
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from onnx_inference.extras import MissingExtra
+from onnx_inference.infer.endpoint_options import endpoint_options
 from onnx_inference.infer.http_client import EndpointClient, RequestFailed
 from onnx_inference.infer.inputs import InputError, read_input
 from onnx_inference.infer.open_inference import InferenceResponse, Model
@@ -17,10 +18,8 @@ from onnx_inference.infer.tensors import TensorMismatch, to_json
 _SHOWN_VALUES = 20
 
 
-@click.command(short_help="Send one inference request and print the prediction.")
-@click.argument("url")
-@click.option("--model", required=True, help="The model's name.")
-@click.option("--version", help="The model's version. Default: the server's choice.")
+@click.command()
+@endpoint_options
 @click.option(
     "-i",
     "--input",
@@ -31,11 +30,10 @@ _SHOWN_VALUES = 20
     help="An input: NAME=@file.npy, NAME=@file.json or NAME=JSON; repeatable.",
 )
 @click.option("-o", "--output", "outputs", multiple=True, metavar="NAME", help="An output; repeatable. Default: all.")
-@click.option("--binary/--json", "binary", default=None, help="How tensors travel. Default: binary when large.")
-@click.option("--auth", type=click.Choice(["auto", "iam", "none"]), default="auto", show_default=True)
-@click.option("--region", help="The region to sign for. Default: that of the URL or of the AWS configuration.")
-@click.option("--header", "headers", multiple=True, metavar="KEY=VALUE", help="A further header; repeatable.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds.")
+@click.option(
+    "--binary/--json", "binary", default=None, help="How to send tensors. Default: as binary data above 16 KiB."
+)
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds to wait.")
 @click.option("--raw", is_flag=True, help="Print the response as JSON.")
 def infer(
     url: str,
@@ -44,39 +42,26 @@ def infer(
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     binary: bool | None,
-    auth: str,
-    region: str | None,
-    headers: tuple[str, ...],
     timeout: float,
     raw: bool,
+    **endpoint: Any,
 ) -> None:
     """Send one inference request to the endpoint URL and print the prediction.
 
-    A request is signed with your AWS credentials when the endpoint asks for that.
+    The request is signed with your AWS credentials when the endpoint asks for that.
     """
     try:
         given = [read_input(text) for text in inputs]
-        client = EndpointClient(url, auth=auth, region=region, headers=_headers(headers), timeout_seconds=timeout)
+        client = EndpointClient(url, timeout_seconds=timeout, **endpoint)
         response = Model(client, model, version).infer(given, outputs=outputs, binary=binary)
     except (InputError, TensorMismatch) as error:
         raise click.UsageError(str(error)) from error
     except (MissingExtra, RequestFailed, SigningError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        raise click.ClickException(str(error)) from error
     if raw:
         click.echo(json.dumps(response.to_json()))
     else:
         _print(response)
-
-
-def _headers(values: tuple[str, ...]) -> dict[str, str]:
-    headers = {}
-    for value in values:
-        name, separator, text = value.partition("=")
-        if not separator or not name:
-            raise click.BadParameter(f"{value!r} is not KEY=VALUE", param_hint="'--header'")
-        headers[name] = text
-    return headers
 
 
 def _print(response: InferenceResponse) -> None:

@@ -1,10 +1,11 @@
-"""The values of `--input`: `name=@file.npy`, `name=@file.json`, or `name=JSON`."""
+"""Reads the values of `--input`: `name=@file.npy`, `name=@file.json`, or `name=JSON`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onnx_inference.infer.tensors import numpy, parse_json
+from onnx_inference.infer.tensors import numpy
 
 
 class InputError(ValueError):
@@ -13,7 +14,7 @@ class InputError(ValueError):
 
 @dataclass(frozen=True)
 class GivenInput:
-    """One named value, not yet cast to what the model takes."""
+    """A value for one of the model's inputs: an array, or what JSON can hold. It is cast when the request is made."""
 
     name: str
     value: Any
@@ -45,6 +46,6 @@ def read_input(text: str) -> GivenInput:
 
 def _json(text: str, what: str) -> Any:
     try:
-        return parse_json(text)
+        return json.loads(text)
     except ValueError as error:
         raise InputError(f"{what}: not JSON: {error} (text needs quotes: '[\"some text\"]')") from error

@@ -1,6 +1,7 @@
 """Requests and responses of the Open Inference Protocol v2 with its binary tensor data extension."""
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from onnx_inference.infer.tensors import TensorMismatch, TensorSpec
 if TYPE_CHECKING:
     from onnx_inference.infer.tensors import Array
 
-_HEADER_LENGTH = "Inference-Header-Content-Length"
-#: Above it, tensors go as bytes unless told otherwise: JSON is larger and slower to read.
+#: Bytes of the JSON in front of the binary data.
+HEADER_LENGTH = "Inference-Header-Content-Length"
+#: Inputs of more bytes than this are sent as binary data unless told otherwise: JSON is larger and slower to read.
 _BINARY_ABOVE_BYTES = 16_384
 
 
@@ -60,27 +62,35 @@ class Model:
     Args:
         client: The endpoint.
         name: The model's name.
-        version: Its version. Default: the one the server chooses.
+        version: Its version. Default: the server's choice.
+
+    Attributes:
+        path: The model's path in the protocol, after the endpoint's URL.
     """
 
     def __init__(self, client: EndpointClient, name: str, version: str | None = None) -> None:
         self._client = client
         self._metadata: ModelMetadata | None = None
-        self._path = f"/v2/models/{quote(name, safe='')}" + (f"/versions/{quote(version, safe='')}" if version else "")
+        self.path = f"/v2/models/{quote(name, safe='')}" + (f"/versions/{quote(version, safe='')}" if version else "")
 
     def metadata(self) -> ModelMetadata:
-        """What the model takes and gives; asked once."""
+        """What the model takes and gives. The endpoint is asked once.
+
+        Raises:
+            RequestFailed: The endpoint cannot be reached, answered with an error, or with no metadata.
+        """
         if self._metadata is None:
-            self._metadata = self._ask()
+            self._metadata = self._ask_metadata()
         return self._metadata
 
-    def _ask(self) -> ModelMetadata:
-        answer = self._client.request("GET", self._path, headers={"Accept": "application/json"})
-        value = _object(answer.body)
+    def _ask_metadata(self) -> ModelMetadata:
+        answer = self._client.request("GET", self.path, headers={"Accept": "application/json"})
+        value = _object(answer, answer.body)
         try:
             return ModelMetadata(str(value["name"]), _specs(value["inputs"]), _specs(value["outputs"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise RequestFailed(f"The endpoint answered with no model metadata: {answer.body[:200]!r}") from error
+            message = f"The endpoint answered with no model metadata: {answer.body[:200]!r}"
+            raise RequestFailed(message, answer) from error
 
     def infer(
         self,
@@ -94,11 +104,11 @@ class Model:
         Args:
             given: One value for each of the model's inputs.
             outputs: The outputs to ask for. Default: all.
-            binary: Whether tensors go as bytes. Default: when they are large.
+            binary: Whether tensors are sent as binary data. Default: where the inputs have more than 16 KiB.
 
         Raises:
             TensorMismatch: The values do not fit the model.
-            RequestFailed: The server answered with an error.
+            RequestFailed: The endpoint cannot be reached, or answered with an error.
         """
         metadata = self.metadata()
         arrays = match(given, metadata.inputs)
@@ -108,7 +118,7 @@ class Model:
             known = ", ".join(spec.name for spec in metadata.outputs)
             raise TensorMismatch(f"The model has no output {', '.join(unknown)}. It has: {known}")
         body, headers = encode(arrays, wanted, binary=binary)
-        answer = self._client.request("POST", f"{self._path}/infer", body, headers)
+        answer = self._client.request("POST", f"{self.path}/infer", body, headers)
         return decode(answer)
 
 
@@ -137,7 +147,7 @@ def encode(
     Args:
         arrays: The inputs.
         outputs: The outputs to ask for; all when there are none.
-        binary: Whether tensors go as bytes. Default: when they are large.
+        binary: Whether tensors are sent as binary data. Default: where the inputs have more than 16 KiB.
     """
     if binary is None:
         binary = sum(array.nbytes for _, array in arrays) > _BINARY_ABOVE_BYTES
@@ -160,27 +170,31 @@ def encode(
     document = json.dumps(members, separators=(",", ":")).encode()
     if not binary:
         return document, {"Content-Type": "application/json"}
-    headers = {"Content-Type": "application/octet-stream", _HEADER_LENGTH: str(len(document))}
+    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(document))}
     return document + b"".join(parts), headers
 
 
 def decode(answer: Answer) -> InferenceResponse:
-    """Read an answer, in JSON or with binary tensors.
+    """Read an inference response, in JSON or with binary data.
 
     Raises:
-        RequestFailed: It is none.
+        RequestFailed: It is no inference response, or has a datatype that cannot be read here.
     """
-    length = int(answer.headers.get(_HEADER_LENGTH.lower(), len(answer.body)))
-    value, rest = _object(answer.body[:length]), answer.body[length:]
-    outputs, position = [], 0
-    for member in value.get("outputs", ()):
-        size = (member.get("parameters") or {}).get("binary_data_size")
-        if size is None:
-            array = tensors.from_json(member["data"], member["datatype"], member["shape"])
-        else:
-            array = tensors.from_bytes(rest[position : position + size], member["datatype"], member["shape"])
-            position += size
-        outputs.append(OutputTensor(member["name"], member["datatype"], array))
+    try:
+        length = int(answer.headers.get(HEADER_LENGTH.lower(), len(answer.body)))
+        value, rest = _object(answer, answer.body[:length]), answer.body[length:]
+        outputs, position = [], 0
+        for member in value.get("outputs", ()):
+            size = (member.get("parameters") or {}).get("binary_data_size")
+            if size is None:
+                array = tensors.from_json(member["data"], member["datatype"], member["shape"])
+            else:
+                array = tensors.from_bytes(rest[position : position + size], member["datatype"], member["shape"])
+                position += size
+            outputs.append(OutputTensor(member["name"], member["datatype"], array))
+    except (AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
+        message = f"The endpoint's inference response cannot be read: {type(error).__name__}: {error}"
+        raise RequestFailed(message, answer) from error
     return InferenceResponse(str(value.get("model_name", "")), value.get("model_version"), tuple(outputs))
 
 
@@ -188,11 +202,11 @@ def _specs(members: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(str(m["name"]), str(m["datatype"]), tuple(int(n) for n in m["shape"])) for m in members)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(answer: Answer, body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise RequestFailed(f"The endpoint answered with no JSON object: {body[:200]!r}")
+        raise RequestFailed(f"The endpoint answered with no JSON object: {body[:200]!r}", answer)
     return value

@@ -1,14 +1,14 @@
-"""Signing requests with AWS Signature Version 4, with credentials from where every AWS tool takes them."""
+"""Signs requests with AWS Signature Version 4, with the credentials of the AWS configuration."""
 
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from onnx_inference.extras import import_from_extra
 
 _REGION = re.compile(r"\.(?:execute-api|lambda-url)\.([a-z0-9-]+)\.")
-SERVICES = ("execute-api", "lambda")
 
 
 class SigningError(RuntimeError):
@@ -21,7 +21,7 @@ class RequestSigner:
     Args:
         url: The endpoint, which names the region when it is on AWS.
         service: `execute-api`, or `lambda` for function URLs.
-        region: The region. Default: that of the URL, then AWS_REGION, then that of the AWS configuration.
+        region: The region. Default: that of the URL, then `configured_region`.
 
     Raises:
         MissingExtra: botocore is not installed.
@@ -31,9 +31,7 @@ class RequestSigner:
     def __init__(self, url: str, service: str, region: str | None) -> None:
         session = import_from_extra("botocore.session", "infer").get_session()
         found = _REGION.search(f".{urlsplit(url).netloc}")
-        # botocore itself does not read AWS_REGION, which most other AWS tools prefer.
-        configured = os.environ.get("AWS_REGION") or session.get_config_variable("region")
-        region = region or (found.group(1) if found else configured)
+        region = region or (found.group(1) if found else configured_region(session))
         credentials = session.get_credentials()
         if credentials is None:
             raise SigningError("The endpoint wants a signed request, and no AWS credentials were found.")
@@ -47,6 +45,15 @@ class RequestSigner:
         request = self._request_type(method=method, url=url, data=body, headers=dict(headers))
         self._auth.add_auth(request)
         return dict(request.headers.items())
+
+
+def configured_region(session: Any) -> str | None:
+    """The region of AWS_REGION, or else of the AWS configuration. botocore itself does not read AWS_REGION.
+
+    Args:
+        session: A session of botocore.
+    """
+    return os.environ.get("AWS_REGION") or session.get_config_variable("region")
 
 
 def service_of(url: str) -> str:

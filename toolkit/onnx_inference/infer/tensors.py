@@ -1,32 +1,17 @@
-"""The datatypes of the Open Inference Protocol, in numpy, JSON and binary."""
+"""Tensors of the Open Inference Protocol: cast to what a model takes, and written and read as JSON and as bytes."""
 
-import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from onnx_inference.datatypes import NUMPY_NAMES
 from onnx_inference.extras import import_from_extra
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
-
-_NUMPY_NAMES = {
-    "BOOL": "bool",
-    "UINT8": "uint8",
-    "UINT16": "uint16",
-    "UINT32": "uint32",
-    "UINT64": "uint64",
-    "INT8": "int8",
-    "INT16": "int16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "FP16": "float16",
-    "FP32": "float32",
-    "FP64": "float64",
-}
 
 
 class TensorMismatch(ValueError):
@@ -55,7 +40,7 @@ def cast(value: object, spec: TensorSpec) -> "Array":
         spec: What the model takes.
 
     Raises:
-        TensorMismatch: It does not fit: the message says what was given and what is taken.
+        TensorMismatch: It does not fit. The message says what was given, and what the model takes.
     """
     np = numpy()
     if spec.datatype == "BYTES":
@@ -77,9 +62,9 @@ def cast(value: object, spec: TensorSpec) -> "Array":
 
 def _cast_numbers(value: object, spec: TensorSpec) -> Any:
     np = numpy()
-    if spec.datatype not in _NUMPY_NAMES:
+    if spec.datatype not in NUMPY_NAMES:
         raise TensorMismatch(f"{spec.name}: tensors of the datatype {spec.datatype} cannot be sent from here")
-    wanted = np.dtype(_NUMPY_NAMES[spec.datatype])
+    wanted = _numpy_type(spec.datatype)
     try:
         array = np.asarray(value)
     except ValueError:
@@ -95,15 +80,15 @@ def _cast_numbers(value: object, spec: TensorSpec) -> Any:
     return array.astype(wanted)
 
 
-def of_array(name: str, value: object) -> "tuple[TensorSpec, Array]":
-    """A value for a model of which nothing is known: arrays keep their datatype, lists get the usual one.
+def as_tensor(name: str, value: object) -> "tuple[TensorSpec, Array]":
+    """A value as an input of a model whose signature is not known: arrays keep their datatype, lists get the usual one.
 
     Args:
         name: The input's name.
         value: An array; or nested lists, which become FP32, INT64, BOOL or BYTES.
 
     Raises:
-        TensorMismatch: It is neither.
+        TensorMismatch: The protocol has no datatype for the value, or the lists are not of equal length.
     """
     np = numpy()
     try:
@@ -115,7 +100,7 @@ def of_array(name: str, value: object) -> "tuple[TensorSpec, Array]":
     else:
         if not isinstance(value, np.ndarray | np.generic) and array.dtype == np.float64:
             array = array.astype(np.float32)
-        found = next((one for one, numpy_name in _NUMPY_NAMES.items() if array.dtype == np.dtype(numpy_name)), None)
+        found = next((one for one, numpy_name in NUMPY_NAMES.items() if array.dtype == np.dtype(numpy_name)), None)
         if found is None:
             raise TensorMismatch(f"{name}: arrays of {array.dtype} cannot be sent")
         spec = TensorSpec(name, found, tuple(array.shape))
@@ -136,18 +121,26 @@ def to_bytes(array: "Array", datatype: str) -> bytes:
 
 
 def from_json(data: Any, datatype: str, shape: Sequence[int]) -> "Array":
-    """The tensor of a response's JSON member `data`."""
+    """The tensor of a response's JSON member `data`.
+
+    Raises:
+        ValueError: The datatype cannot be read here, or the data does not fit datatype and shape.
+    """
     np = numpy()
-    dtype = object if datatype == "BYTES" else np.dtype(_NUMPY_NAMES[datatype])
+    dtype = object if datatype == "BYTES" else _numpy_type(datatype)
     array: Array = np.array(data, dtype=dtype).reshape(tuple(shape))
     return array
 
 
 def from_bytes(raw: bytes, datatype: str, shape: Sequence[int]) -> "Array":
-    """The tensor of a response's binary part."""
+    """The tensor of a response's binary part.
+
+    Raises:
+        ValueError: The datatype cannot be read here, or the bytes do not fit datatype and shape.
+    """
     np = numpy()
     if datatype != "BYTES":
-        plain: Array = np.frombuffer(raw, dtype=np.dtype(_NUMPY_NAMES[datatype]).newbyteorder("<"))
+        plain: Array = np.frombuffer(raw, dtype=_numpy_type(datatype).newbyteorder("<"))
         return plain.reshape(tuple(shape))
     items, position = [], 0
     while position < len(raw):
@@ -158,10 +151,7 @@ def from_bytes(raw: bytes, datatype: str, shape: Sequence[int]) -> "Array":
     return array
 
 
-def parse_json(text: str) -> Any:
-    """JSON of nested lists or one value.
-
-    Raises:
-        ValueError: It is no JSON.
-    """
-    return json.loads(text)
+def _numpy_type(datatype: str) -> Any:
+    if datatype not in NUMPY_NAMES:
+        raise ValueError(f"tensors of the datatype {datatype} cannot be read here")
+    return numpy().dtype(NUMPY_NAMES[datatype])

@@ -1,29 +1,38 @@
 """A client of the job API."""
 
-import http.client
 import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from onnx_inference.infer.http_client import Answer, EndpointClient, RequestFailed
+from onnx_inference.infer.http_client import Answer, EndpointClient, RequestFailed, is_http_url, send, succeeded
 from onnx_inference.infer.inputs import GivenInput
-from onnx_inference.infer.open_inference import InferenceResponse, Model, ModelMetadata, decode, encode, match
-from onnx_inference.infer.tensors import TensorSpec, of_array
+from onnx_inference.infer.open_inference import (
+    HEADER_LENGTH,
+    InferenceResponse,
+    Model,
+    ModelMetadata,
+    decode,
+    encode,
+    match,
+)
+from onnx_inference.infer.tensors import TensorSpec, as_tensor
 from onnx_inference.jobs.job import SUCCEEDED, Job, JobError, JobNotFinished, JobOutcome, new_job_id
 
 if TYPE_CHECKING:
     from onnx_inference.infer.tensors import Array
 
-#: What one request for a job's record may wait at the server.
+#: How long the server may hold back its answer until the job is finished.
 _LONGEST_POLL_SECONDS = 20.0
-#: A server that answers at once is not asked more often.
+#: A server that answers at once is not asked more often than this.
 _SHORTEST_POLL_SECONDS = 0.2
+_RESULT_SECONDS = 60.0
 _RETRIED = (429, 500, 502, 503, 504)
-_HEADER_LENGTH = "inference-header-content-length"
+
+_T = TypeVar("_T")
 
 #: One inference request: values by input, or the protocol's JSON with a member `inputs`.
 Inputs = Mapping[str, Any]
@@ -31,10 +40,10 @@ Inputs = Mapping[str, Any]
 
 @dataclass
 class JobsClient:
-    """Submits jobs for one model, and asks for what became of them. Safe to use from many threads.
+    """Submits jobs for one model, waits for them, and fetches their results. Safe to use from many threads.
 
-    A job's id is made here and PUT, so a request that is sent again, after a lost answer or a crash, never makes a
-    second job. Requests that fail in a way that passes are sent again.
+    The client makes the job's id. A request that is sent again, after a lost answer or a crash, therefore never makes a
+    second job. Requests are sent again when the service cannot be reached, or answers 429 or 5xx.
 
     Args:
         endpoint: The job API's URL, with stage and base path.
@@ -45,7 +54,10 @@ class JobsClient:
         api_key: Sent as `x-api-key`.
         bearer: Sent as `Authorization: Bearer`; requests are then not signed.
         headers: Further headers of every request.
-        retry_seconds: How long a request is sent again that fails in a way that passes: no connection, 429 or 5xx.
+        retry_seconds: For how long a request is sent again when the service cannot be reached, or answers 429 or 5xx.
+
+    Raises:
+        RequestFailed: The endpoint is not an http or https URL.
     """
 
     endpoint: str
@@ -58,6 +70,7 @@ class JobsClient:
     headers: Mapping[str, str] = field(default_factory=dict)
     retry_seconds: float = 60.0
     _client: EndpointClient = field(init=False, repr=False)
+    _model: Model = field(init=False, repr=False)
     _metadata: ModelMetadata | None = field(init=False, default=None, repr=False)
     _asked_for_metadata: bool = field(init=False, default=False, repr=False)
 
@@ -72,8 +85,7 @@ class JobsClient:
         self._client = EndpointClient(
             self.endpoint, auth=auth, region=self.region, headers=headers, timeout_seconds=timeout
         )
-        version = f"/versions/{quote(self.version, safe='')}" if self.version else ""
-        self._path = f"/v2/models/{quote(self.model, safe='')}{version}"
+        self._model = Model(self._client, self.model, self.version)
 
     # -- one job ------------------------------------------------------------------------------------------------
 
@@ -89,17 +101,17 @@ class JobsClient:
         """Submit a job. Submitting the same inputs with the same id again changes nothing.
 
         Args:
-            inputs: A value for each input: an array, or nested lists. They are cast to what the model takes where the
-                endpoint tells that; else arrays keep their datatype, and lists become FP32, INT64, BOOL or BYTES. Or
-                the protocol's JSON request, an object with a list `inputs`, which is sent as it is.
+            inputs: A value for each input: an array, or nested lists. Values are cast to what the model takes, if the
+                endpoint serves the model's metadata; else arrays keep their datatype, and lists become FP32, INT64,
+                BOOL or BYTES. Or the protocol's JSON request, an object with a list `inputs`, which is sent unchanged.
             id: The job's id: letters, digits, `_`, `.` and `-`, at most 128. Default: a new one.
             outputs: The outputs to ask for. Default: all.
-            binary: Whether tensors travel as bytes. Default: when they are large.
+            binary: Whether tensors are sent as binary data. Default: where the inputs have more than 16 KiB.
             timeout: Seconds until the job expires. Default, and most: what the service was deployed with.
 
         Raises:
             TensorMismatch: The values do not fit the model.
-            RequestFailed: The service refused the job, 409 when the id is that of another one; or cannot be reached.
+            RequestFailed: The service refused the job (409: the id is that of another job), or cannot be reached.
         """
         body, headers = self._request(inputs, outputs, binary)
         if timeout is not None:
@@ -119,7 +131,8 @@ class JobsClient:
         """Cancel a job. A result that a worker is computing is dropped.
 
         Raises:
-            RequestFailed: It is finished already (409), or there is no such job.
+            RequestFailed: The job is finished already (409), there is no such job (404), or the service cannot be
+                reached.
         """
         answer = self._send("DELETE", self._job_path(_id(job)), b"", {})
         try:
@@ -171,8 +184,8 @@ class JobsClient:
         if isinstance(inline, Mapping) and not _has_binary_parts(inline):
             return decode(Answer(200, {}, json.dumps(inline).encode()))
         answer = self._send("GET", f"{self._job_path(finished.id)}/result", b"", {"Accept": "application/octet-stream"})
-        if answer.status in (301, 302, 303, 307, 308):
-            answer = self._follow(answer.headers.get("location", ""))
+        if 300 <= answer.status < 400:
+            answer = self._fetch(answer.headers.get("location", ""))
         return decode(answer)
 
     # -- many jobs ----------------------------------------------------------------------------------------------
@@ -188,14 +201,14 @@ class JobsClient:
         on_submitted: Callable[[Job], None] | None = None,
         **settings: Any,
     ) -> Iterator[JobOutcome]:
-        """Submit a job for each of the inputs and yield what becomes of them, in the order of the inputs.
+        """Submit a job for each of the inputs and yield the jobs' outcomes, in the order of the inputs.
 
-        Jobs are submitted ahead of those that are waited for, so that the service always has work.
+        Jobs are submitted ahead of the one that is waited for, so that the service always has work.
 
         Args:
             inputs: As for `submit`; read as they are needed.
-            name: Begins the jobs' ids: `NAME-0`, `NAME-1`, ... The same call with the same name, after a crash, goes
-                on with the jobs that there are. Default: new ids, which `on_submitted` tells.
+            name: Prefix of the jobs' ids: `NAME-0`, `NAME-1`, ... After a crash, the same call with the same name
+                continues with the jobs that exist. Default: new ids, which `on_submitted` receives.
             concurrency: How many requests are under way at once.
             timeout: How long to wait for each job once it is its turn, in seconds.
             progress: Show a progress bar on the error stream.
@@ -223,7 +236,7 @@ class JobsClient:
         timeout: float | None = None,
         progress: bool = False,
     ) -> Iterator[JobOutcome]:
-        """Yield what became of jobs that were submitted before, in the order of their ids.
+        """Yield the outcomes of jobs that were submitted before, in the order of their ids.
 
         Args:
             ids: The jobs.
@@ -245,16 +258,16 @@ class JobsClient:
         metadata = self._model_metadata()
         arrays: list[tuple[TensorSpec, Array]]
         if metadata is None:
-            arrays = [of_array(name, value) for name, value in inputs.items()]
+            arrays = [as_tensor(name, value) for name, value in inputs.items()]
         else:
             arrays = match([GivenInput(name, value) for name, value in inputs.items()], metadata.inputs)
         return encode(arrays, outputs, binary=binary)
 
     def _model_metadata(self) -> ModelMetadata | None:
-        """What the model takes; None when this endpoint does not tell: it may serve jobs and nothing else."""
+        """What the model takes; None where the endpoint does not serve it, because it serves jobs and nothing else."""
         if not self._asked_for_metadata:
             try:
-                self._metadata = Model(self._client, self.model, self.version).metadata()
+                self._metadata = self._retried(self._model.metadata)
             except RequestFailed as error:
                 if error.answer is None or error.answer.status not in (200, 403, 404, 405):
                     raise
@@ -262,7 +275,7 @@ class JobsClient:
         return self._metadata
 
     def _job_path(self, job: str) -> str:
-        return f"{self._path}/jobs/{quote(job, safe='')}"
+        return f"{self._model.path}/jobs/{quote(job, safe='')}"
 
     def _status(self, job: str, wait: float, deadline: float | None = None) -> Job:
         query = f"?wait={int(wait)}" if wait >= 1 else ""
@@ -271,14 +284,31 @@ class JobsClient:
     def _send(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], deadline: float | None = None
     ) -> Answer:
-        """Send a request, again while it fails in a way that passes."""
+        headers = {"Accept": "application/json", **headers}
+        return self._retried(lambda: self._client.request(method, path, body, headers), deadline)
+
+    def _fetch(self, location: str) -> Answer:
+        """Fetch a large result from where the service says it is. A presigned URL takes no further signature."""
+        if not is_http_url(location):
+            raise RequestFailed(f"The service names no URL for the result: {location!r}")
+        try:
+            answer = self._retried(lambda: succeeded(send("GET", location, timeout_seconds=_RESULT_SECONDS)))
+        except RequestFailed as error:
+            place = urlsplit(location).netloc
+            raise RequestFailed(f"The result cannot be fetched from {place}: {error}", error.answer) from error
+        name = HEADER_LENGTH.lower()
+        length = answer.headers.get(name) or answer.headers.get(f"x-amz-meta-{name}")
+        return Answer(answer.status, {} if length is None else {name: length}, answer.body)
+
+    def _retried(self, attempt: Callable[[], _T], deadline: float | None = None) -> _T:
+        """Attempt a request, again while there is no answer, or one of 429 or 5xx."""
         until = time.monotonic() + self.retry_seconds
         if deadline is not None:
             until = min(until, max(deadline, time.monotonic() + 1.0))
         pause = 0.1
         while True:
             try:
-                return self._client.request(method, path, body, {"Accept": "application/json", **headers})
+                return attempt()
             except RequestFailed as error:
                 if error.answer is not None and error.answer.status not in _RETRIED:
                     raise
@@ -288,38 +318,6 @@ class JobsClient:
                     raise
                 time.sleep(wait)
                 pause = min(pause * 2, 5.0)
-
-    def _follow(self, location: str) -> Answer:
-        """Fetch a large result from where the service says it is; a presigned URL takes no further signature."""
-        until = time.monotonic() + self.retry_seconds
-        while True:
-            answer = _get(location)
-            if answer is not None and answer.status == 200:
-                names = (_HEADER_LENGTH, f"x-amz-meta-{_HEADER_LENGTH}")
-                length = next((answer.headers[name] for name in names if name in answer.headers), None)
-                return Answer(200, {} if length is None else {_HEADER_LENGTH: length}, answer.body)
-            passes = answer is None or answer.status in _RETRIED
-            if not passes or time.monotonic() > until:
-                status = "no answer" if answer is None else str(answer.status)
-                raise RequestFailed(f"The result cannot be fetched from {urlsplit(location).netloc}: {status}", answer)
-            time.sleep(0.5)
-
-
-def _get(url: str) -> Answer | None:
-    """GET a URL; None when nothing answers."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RequestFailed(f"The service names no URL for the result: {url!r}")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=60)
-    try:
-        connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path)
-        response = connection.getresponse()
-        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
 
 
 def _id(job: Job | str) -> str:

@@ -1,4 +1,4 @@
-"""A job as its API describes it."""
+"""A job, how it ended, and the errors of waiting for it."""
 
 import secrets
 import time
@@ -9,7 +9,7 @@ from typing import Any
 from onnx_inference.infer.open_inference import InferenceResponse
 
 SUCCEEDED = "SUCCEEDED"
-#: Statuses that never change again, unless a failed job is redriven.
+#: Statuses that do not change any more, unless a failed job is redriven.
 FINAL = (SUCCEEDED, "FAILED", "EXPIRED", "CANCELLED")
 
 
@@ -21,7 +21,7 @@ class Job:
         id: The job's id.
         status: QUEUED, RUNNING, SUCCEEDED, FAILED, EXPIRED or CANCELLED.
         error: Why it did not succeed.
-        record: Everything that the API said of it.
+        record: The API's JSON.
     """
 
     id: str
@@ -54,7 +54,7 @@ class JobError(RuntimeError):
 
 
 class JobNotFinished(TimeoutError):
-    """A job was not finished in the time that the caller gave; it goes on."""
+    """A job was not finished in the time that the caller gave; the job itself goes on."""
 
     def __init__(self, job: Job, timeout: float) -> None:
         super().__init__(f"job {job.id} is still {job.status} after {timeout:g} s; it goes on, and can be waited for")
@@ -63,7 +63,7 @@ class JobNotFinished(TimeoutError):
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What became of one of many jobs: a response, or an error."""
+    """How one of many jobs ended: with a response, or with an error."""
 
     id: str
     response: InferenceResponse | None = None
@@ -75,7 +75,8 @@ class JobOutcome:
         Raises:
             JobError: The job ended without one.
             JobNotFinished: It was not finished in time.
-            RequestFailed: It could not be submitted or asked for.
+            RequestFailed: It could not be submitted, or its status or result could not be fetched.
+            TensorMismatch: Its inputs do not fit the model.
         """
         if self.error is not None:
             raise self.error
@@ -84,5 +85,5 @@ class JobOutcome:
 
 
 def new_job_id() -> str:
-    """An id that no other job has; ids sort by the time they were made."""
+    """A new, unique id. Ids sort by the time at which they were made."""
     return f"{int(time.time() * 1000):012x}-{secrets.token_hex(10)}"

@@ -1,4 +1,4 @@
-"""Many jobs at once: submitted ahead, waited for in order, with a progress bar."""
+"""Submits and waits for many jobs, in the order of their inputs, with a progress bar."""
 
 import collections
 import contextlib
@@ -29,7 +29,7 @@ def run_many(
     on_submitted: Callable[[Job], None] | None,
     settings: Mapping[str, Any],
 ) -> Iterator[JobOutcome]:
-    """Submit jobs and yield their outcomes; see `JobsClient.map`."""
+    """What `JobsClient.map` does."""
 
     def submit(job: str, given: Mapping[str, Any]) -> Exception | None:
         try:
@@ -46,7 +46,7 @@ def run_many(
         waiting: collections.deque[tuple[str, Future[Exception | None]]] = collections.deque()
 
         def fill() -> bool:
-            """Submit further jobs, as many as may be ahead; whether there is anything to wait for."""
+            """Submit as many jobs as may be ahead. Whether there is anything to wait for."""
             for number, given in itertools.islice(source, _AHEAD - len(waiting)):
                 job = ids(number) if ids is not None else new_job_id()
                 future = submitting.submit(submit, job, given)
@@ -67,7 +67,7 @@ def run_many(
 def collect_many(
     client: "JobsClient", ids: Sequence[str], *, concurrency: int, timeout: float | None, progress: bool
 ) -> Iterator[JobOutcome]:
-    """Yield what became of jobs; see `JobsClient.collect`."""
+    """What `JobsClient.collect` does."""
     with _bar(progress, len(ids)) as bar, ThreadPoolExecutor(concurrency) as asking:
         for _ in ids:
             bar("submitted")
@@ -91,7 +91,7 @@ def _outcome(
 
 @contextlib.contextmanager
 def _bar(shown: bool, total: int | None) -> Iterator[Callable[[str], None]]:
-    """A progress bar with two counts; without one, nothing."""
+    """Show a progress bar, if wanted. The context gives what advances its counts, `submitted` and `finished`."""
     if not shown:
         yield lambda _: None
         return

@@ -1,7 +1,7 @@
-"""Redriving: parked messages of failed jobs go back to the job queue, and each revives its job.
+"""Redrives failed jobs: moves their parked messages back to the job queue.
 
-The message itself carries what it may revive: the worker resets the job from FAILED to QUEUED, once, when the message
-reaches it. Moving a message is therefore all that is to be done, and doing it twice does no harm.
+When a message that was moved reaches the worker, the worker resets its job from FAILED to QUEUED, once. So moving the
+message is enough, and moving it twice does no harm.
 """
 
 import json
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnx_inference.extras import import_from_extra
+from onnx_inference.infer.signing import configured_region
 
-#: While a message is being looked at it is invisible to other redrives; one that is left is visible again after this.
+#: For how long other redrives do not see a message that this one has received and not released.
 _VISIBILITY_SECONDS = 120
-_STATE_OUTPUTS = {"table": "JobsTable", "queue": "JobsQueue", "parked": "ParkedQueue"}
+_OUTPUTS = {"table": "JobsTable", "queue": "JobsQueue", "parked": "ParkedQueue"}
 
 
 class RedriveError(RuntimeError):
@@ -42,7 +43,7 @@ class Redriven:
     Attributes:
         id: The job's id.
         moved: Whether the message went back to the job queue, or would.
-        reason: Why not; or why the job had failed.
+        reason: Why it was left where it is, or the error with which the job had failed.
     """
 
     id: str
@@ -54,7 +55,7 @@ class Redrive:
     """Moves parked messages back.
 
     Args:
-        region: The region. Default: that of the AWS configuration.
+        region: The region. Default: AWS_REGION, then that of the AWS configuration.
 
     Raises:
         MissingExtra: botocore is not installed.
@@ -64,7 +65,7 @@ class Redrive:
         session = import_from_extra("botocore.session", "infer").get_session()
         self._errors = import_from_extra("botocore.exceptions", "infer")
         self._session = session
-        self._region = region
+        self._region = region or configured_region(session)
 
     def _client(self, service: str) -> Any:
         return self._session.create_client(service, region_name=self._region)
@@ -81,7 +82,7 @@ class Redrive:
             raise RedriveError(f"{stack}: {error.response['Error']['Message']}") from error
         outputs = {one["OutputKey"]: str(one["OutputValue"]) for one in found.get("Outputs", ())}
         values = {}
-        for name, wanted in _STATE_OUTPUTS.items():
+        for name, wanted in _OUTPUTS.items():
             matching = [value for key, value in outputs.items() if key == wanted or key.endswith(wanted)]
             if len(matching) != 1:
                 raise RedriveError(
@@ -107,22 +108,22 @@ class Redrive:
         except self._errors.ClientError as error:
             raise RedriveError(f"There is no queue {name}: {error.response['Error']['Message']}") from error
 
-    def run(self, resources: JobResources, *, dry_run: bool = False, most: int | None = None) -> Iterator[Redriven]:
+    def run(self, resources: JobResources, *, dry_run: bool = False, limit: int | None = None) -> Iterator[Redriven]:
         """Move parked messages of failed jobs back to the job queue.
 
         Args:
             resources: Where the jobs are.
             dry_run: Look, and move nothing.
-            most: How many to look at. Default: all.
+            limit: How many messages to look at, at most. Default: all.
         """
         sqs, table = self._client("sqs"), self._client("dynamodb")
         seen: set[str] = set()
         held: list[str] = []
         try:
-            while most is None or len(seen) < most:
+            while limit is None or len(seen) < limit:
                 messages = sqs.receive_message(
                     QueueUrl=resources.parked_url,
-                    MaxNumberOfMessages=10 if most is None else min(10, most - len(seen)),
+                    MaxNumberOfMessages=10 if limit is None else min(10, limit - len(seen)),
                     VisibilityTimeout=_VISIBILITY_SECONDS,
                     WaitTimeSeconds=1,
                     MessageAttributeNames=["All"],
@@ -134,7 +135,7 @@ class Redrive:
                     seen.add(message["MessageId"])
                     job, reason, moves = self._judge(table, resources.table, message)
                     if moves and not dry_run:
-                        # Sent first: a crash in between leaves two messages, of which the second does nothing.
+                        # Sent first: a crash in between leaves two messages, of which the second has no effect.
                         sqs.send_message(
                             QueueUrl=resources.queue_url,
                             MessageBody=message["Body"],
@@ -149,7 +150,7 @@ class Redrive:
                 sqs.change_message_visibility(QueueUrl=resources.parked_url, ReceiptHandle=handle, VisibilityTimeout=0)
 
     def _judge(self, dynamodb: Any, table: str, message: dict[str, Any]) -> tuple[str, str, bool]:
-        """A parked message's job, the cause of its failure or why it is left, and whether it is to be moved."""
+        """The id of a parked message's job, why the job failed or the message is left, and whether to move it."""
         job = message["MessageId"]
         try:
             document = json.loads(message["Body"])

@@ -1,20 +1,18 @@
-"""`onnx-inference redrive`: give failed jobs another run."""
-
-import sys
+"""`onnx-inference redrive`: run failed jobs again."""
 
 import click
 
-from onnx_inference.extras import MissingExtra
+from onnx_inference.extras import MissingExtra, import_from_extra
 from onnx_inference.jobs.redrive import Redrive, RedriveError
 
 
-@click.command(short_help="Give failed jobs another run.")
+@click.command()
 @click.argument("stack", required=False)
 @click.option("--queue", metavar="NAME|URL", help="The job queue, instead of a stack's output JobsQueue.")
 @click.option("--parked", metavar="NAME|URL", help="The queue of parked messages, instead of ParkedQueue.")
 @click.option("--table", metavar="NAME", help="The table, instead of JobsTable.")
-@click.option("--region", help="Default: that of the AWS configuration.")
-@click.option("--limit", type=click.IntRange(min=1), help="Look at so many parked messages at most. Default: all.")
+@click.option("--region", help="The region. Default: AWS_REGION, or that of the AWS configuration.")
+@click.option("--limit", type=click.IntRange(min=1), help="How many parked messages to look at, at most. Default: all.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 def redrive(
     stack: str | None,
@@ -27,26 +25,24 @@ def redrive(
 ) -> None:
     """Move the parked messages of failed jobs back to the job queue of STACK: each job is run again, once.
 
-    Jobs that are not FAILED are left as they are. Needs no access but to the queues and the table.
+    Jobs that are not FAILED are left as they are. Needs access to the queues and the table only.
     """
     names = (queue, parked, table)
     if any(names) if stack is not None else not all(names):
         raise click.UsageError("Name the stack, or all of --queue, --parked and --table.")
+    try:
+        aws_errors = import_from_extra("botocore.exceptions", "infer")
+    except MissingExtra as error:
+        raise click.ClickException(str(error)) from error
     moved = left = 0
     try:
         work = Redrive(region)
         named = (queue or "", parked or "", table or "")
         resources = work.named(*named) if stack is None else work.of_stack(stack)
-        for one in work.run(resources, dry_run=dry_run, most=limit):
+        for one in work.run(resources, dry_run=dry_run, limit=limit):
             moved, left = moved + one.moved, left + (not one.moved)
             verb = ("would move" if dry_run else "moved") if one.moved else "left"
             click.echo(f"{verb} {one.id}: {one.reason}")
-    except (MissingExtra, RedriveError, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
-    except Exception as error:
-        if not type(error).__module__.startswith("botocore"):
-            raise
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+    except (RedriveError, aws_errors.BotoCoreError, aws_errors.ClientError) as error:
+        raise click.ClickException(str(error)) from error
     click.echo(f"{moved} {'would be moved' if dry_run else 'moved'}, {left} left")

@@ -14,12 +14,12 @@ from onnx_inference.infer.inputs import InputError, read_input
 from onnx_inference.infer.signing import SigningError
 from onnx_inference.infer.tensors import TensorMismatch
 from onnx_inference.jobs.client import JobsClient
-from onnx_inference.jobs.endpoint_options import client_of, endpoint_options
+from onnx_inference.jobs.client_options import client_options
 from onnx_inference.jobs.job import new_job_id
 
 
-@click.command(short_help="Submit inference jobs and print their ids.")
-@endpoint_options
+@click.command()
+@client_options
 @click.option(
     "-i",
     "--input",
@@ -36,25 +36,31 @@ from onnx_inference.jobs.job import new_job_id
     "protocol's request with `inputs`; its member `id` is the job's id.",
 )
 @click.option("--id", "job_id", help="The job's id; submitting it again changes nothing. Default: a new one.")
-@click.option("--job-timeout", type=click.IntRange(min=1), metavar="SECONDS", help="When the job expires.")
+@click.option(
+    "--job-timeout",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="When the job expires. Default: by the service.",
+)
 def submit(
     inputs: tuple[str, ...],
     lines: TextIO | None,
     job_id: str | None,
     job_timeout: int | None,
+    url: str,
     concurrency: int,
-    **endpoint: Any,
+    **client_arguments: Any,
 ) -> None:
-    """Submit a job, or one for each line, to the job API at URL. Prints one id, or a JSON line for each line.
+    """Submit a job, or one for each line, to the job API at URL. Prints the job's id, or a JSON line for each job.
 
-    Exit status: 0 when all were taken, 1 when one was not.
+    Exit status: 0 when all jobs were accepted, 1 when one was not.
     """
     if bool(inputs) == (lines is not None):
         raise click.UsageError("Give either --input or --lines.")
     if lines is not None and job_id is not None:
         raise click.UsageError("--id names one job; with --lines each line has its own member `id`.")
     try:
-        client = client_of(**endpoint)
+        client = JobsClient(url, **client_arguments)
         if lines is None:
             given = {item.name: item.value for item in map(read_input, inputs)}
             click.echo(client.submit(given, id=job_id, timeout=job_timeout).id)
@@ -67,8 +73,7 @@ def submit(
     except (InputError, TensorMismatch) as error:
         raise click.UsageError(str(error)) from error
     except (MissingExtra, RequestFailed, SigningError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        raise click.ClickException(str(error)) from error
     sys.exit(1 if refused else 0)
 
 

@@ -7,13 +7,15 @@ from typing import Any, TextIO
 import click
 
 from onnx_inference.extras import MissingExtra
+from onnx_inference.infer.http_client import RequestFailed
 from onnx_inference.infer.signing import SigningError
-from onnx_inference.jobs.endpoint_options import client_of, endpoint_options
+from onnx_inference.jobs.client import JobsClient
+from onnx_inference.jobs.client_options import client_options
 from onnx_inference.jobs.job import SUCCEEDED, JobError, JobNotFinished, JobOutcome
 
 
-@click.command(short_help="Wait for jobs and print what became of them.")
-@endpoint_options
+@click.command()
+@client_options
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option(
     "--lines",
@@ -30,8 +32,9 @@ def wait(
     timeout: float | None,
     results: bool,
     progress: bool | None,
+    url: str,
     concurrency: int,
-    **endpoint: Any,
+    **client_arguments: Any,
 ) -> None:
     """Wait until the jobs with the IDs are finished, and print a JSON line for each, in the same order.
 
@@ -43,7 +46,8 @@ def wait(
     worst = 0
     try:
         shown = sys.stderr.isatty() if progress is None else progress
-        outcomes = client_of(**endpoint).collect(wanted, concurrency=concurrency, timeout=timeout, progress=shown)
+        client = JobsClient(url, **client_arguments)
+        outcomes = client.collect(wanted, concurrency=concurrency, timeout=timeout, progress=shown)
         for outcome in outcomes:
             line = _line(outcome, results=results)
             click.echo(json.dumps(line))
@@ -51,9 +55,8 @@ def wait(
                 worst = 3
             elif outcome.error is not None:
                 worst = worst or 1
-    except (MissingExtra, SigningError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+    except (MissingExtra, RequestFailed, SigningError) as error:
+        raise click.ClickException(str(error)) from error
     sys.exit(worst)
 
 

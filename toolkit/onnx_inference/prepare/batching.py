@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .search import Candidate
+from .bench import Candidate
 from .session_process import SessionFailed, run_session
 from .session_worker import Array, write_arrays
 from .signature import Signature
@@ -18,7 +18,7 @@ SIZES = (1, 2, 4, 8, 16, 32)
 WARM_SECONDS = 0.25
 
 LONGEST_RUN = 2.0
-"""Seconds of one run from which on larger sizes are not measured: nobody wants to wait for them, nor does this."""
+"""Seconds: once a run takes as long, larger sizes are not measured."""
 
 ENOUGH = 0.9
 """A size is large enough when it has this share of the best rows per second."""
@@ -41,7 +41,7 @@ class Batching:
         return next(rows for rows, seconds in self.runs.items() if rows / seconds >= ENOUGH * best)
 
     def gain(self) -> float:
-        """Rows per second at the recommended size, to those at the smallest."""
+        """Rows per second at the recommended size, divided by those at the smallest."""
         rows = self.recommended
         first = next(iter(self.runs))
         return (rows / self.runs[rows]) / (first / self.runs[first])
@@ -75,7 +75,7 @@ def measure(
         advance: Called `len(SIZES)` times.
 
     Returns:
-        None where rows cannot be put on top of each other, or the model does not run with more of them.
+        None where requests cannot share a run, or the model fails with more rows.
     """
     if not has_batch_dimension(signature) or not all(array.shape[0] for array in feed.values()):
         return None
@@ -88,7 +88,7 @@ def measure(
                 run = run_session(
                     best.graph, best.session, threads=best.threads, feeds=[path], warm_seconds=WARM_SECONDS
                 )
-            except SessionFailed:  # a first dimension of any size that is none
+            except SessionFailed:  # not every size, whatever the signature says
                 return None
             runs[rows] = run.warm
         advance()
@@ -96,5 +96,5 @@ def measure(
 
 
 def repeated(array: Array, rows: int) -> Array:
-    """An array of so many rows, made of those that are there."""
+    """An array with so many rows: the given ones, repeated."""
     return np.concatenate([array] * -(-rows // array.shape[0]))[:rows]

@@ -48,16 +48,18 @@ class _Dimension(click.ParamType[tuple[str, int]]):
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command(short_help="Make a model package of an ONNX model.")
+@click.command()
 @click.argument("model", required=False, type=click.Path(exists=True, path_type=Path), metavar="[MODEL.onnx]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="The package to make.")
-@click.option("--name", metavar="NAME", help="Model's name in the protocol. Default: the file's or its directory's.")
-@click.option("--model-version", metavar="N", help="Model's version in the protocol, a decimal number. Default: 1.")
+@click.option(
+    "--name", metavar="NAME", help="The model's name in the protocol. Default: that of the file or its directory."
+)
+@click.option("--model-version", metavar="N", help="The model's version in the protocol, a decimal number. Default: 1.")
 @click.option(
     "--for",
     "objective",
     type=click.Choice(["balanced", "cold-start", "latency", "memory"]),
-    help="What to choose session options by. Default: balanced.",
+    help="What to choose the graph and session options by. Default: balanced.",
 )
 @click.option("--quantize", type=click.Choice(["int8"]), help="8-bit weights: dynamic, or static with --calibration.")
 @click.option("--calibration", type=_FILE, metavar="FILE.npz", help="Real inputs that static quantisation learns from.")
@@ -68,7 +70,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="FILE.npz",
     help="Real inputs, by name, and expected outputs if you have them. Default: made up from the signature.",
 )
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of made-up inputs. Default: 0.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of made-up inputs. Default: 0.")
 @click.option(
     "--dim",
     "dims",
@@ -79,7 +81,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance. Default: by datatype, 1e-3 for FP32.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance. Default: by datatype, 1e-4 for FP32.")
-@click.option("--min-agreement", type=click.FloatRange(0, 1), metavar="SHARE", help="Fail if less agrees, 0 to 1.")
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Fail if less agrees with the original, 0 to 1.",
+)
 @click.option("--max-load-ms", type=click.FloatRange(min=0), metavar="MS", help="Fail if loading takes longer.")
 @click.option("--max-size", type=_Size(), metavar="SIZE", help="Fail if graph and weights are larger, as 250MB.")
 @click.option(
@@ -88,7 +95,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     default=1769,
     show_default=True,
     metavar="MB",
-    help="The function's memory, from which the threads to measure with follow.",
+    help="The function's memory. The number of threads to measure with follows from it.",
 )
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Processes per candidate."
@@ -108,9 +115,9 @@ def prepare(ctx: click.Context, /, model: Path | None, output: Path | None, **op
     MODEL.onnx is the model, or a directory that has model.onnx. The package is a directory that every option of the
     constructs for a model takes; see docs/model-package.md.
 
-    Exit status: 0 it passes, 1 it does not (the message says why and what mends it), 2 usage.
+    Exit status: 0 when the package was made, 1 when the model was refused (the message says why, and what to do), 2
+    when the options are wrong.
     """
-    console = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
         for module in ("numpy", "onnx", "onnxruntime"):
             import_from_extra(module, _EXTRA)
@@ -118,7 +125,7 @@ def prepare(ctx: click.Context, /, model: Path | None, output: Path | None, **op
         raise click.ClickException(str(error)) from None
     from .report import Report
 
-    report = Report(*console)
+    report = Report(Console(highlight=False), Console(stderr=True, highlight=False))
     try:
         if options["compare"]:
             _compare(ctx, report, model, output, options)
@@ -132,8 +139,8 @@ def prepare(ctx: click.Context, /, model: Path | None, output: Path | None, **op
 
 
 def _prepare(report: Report, model: Path | None, output: Path | None, options: dict[str, Any]) -> None:
-    from .preparation import Request
     from .preparation import prepare as prepare_model
+    from .request import Request
 
     if model is None or output is None:
         raise click.UsageError("MODEL.onnx and -o DIR are needed, or --compare DIR1 DIR2.")

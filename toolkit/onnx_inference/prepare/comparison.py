@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .bench import Bench, Candidate, Measurement, thread_count
 from .errors import Refused
 from .goldens import run_feeds
 from .model_package import ModelPackage, read_package
 from .parity import OutputParity, compare, tolerance
-from .preparation import Steps
-from .search import Bench, Candidate, Measurement, thread_count
 from .session_process import SessionFailed
 from .session_worker import read_arrays, write_arrays
+from .steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What the comparison found.
+    """The result of a comparison.
 
     Attributes:
-        packages: The two.
+        packages: The two packages.
         measured: Each with its own session options.
         parity: Of the second's outputs with the first's, on the first's golden inputs.
     """
@@ -41,12 +41,13 @@ def compare_packages(
         first: A package.
         second: Another.
         steps: Told about progress.
-        memory_size: Memory of the function in MB, which decides the threads to measure with.
+        memory_size: Memory of the function in MB. The number of threads to measure with follows from it.
         rounds: Processes for each.
-        min_agreement: Fail if less of the second's outputs agrees with the first's.
+        min_agreement: Refuse if less of the second's outputs agrees with the first's. Default: no limit.
 
     Raises:
-        Refused: one is no package, they are not of the same signature, or they agree less than required.
+        Refused: `package-missing`, `package-format` or `package-digest` of one; `compare-signatures`: the inputs or
+            outputs differ; `model-fails`; `parity`: they agree less than required.
     """
     packages = (read_package(first), read_package(second))
     names = [[(spec["name"], spec["datatype"]) for spec in package.manifest["inputs"]] for package in packages]

@@ -1,11 +1,11 @@
-"""Why a model is not prepared, and what mends it."""
+"""The error of a model, or a package, that does not pass."""
 
 
 class Refused(Exception):
-    """A model, or what was made of it, does not pass.
+    """A model, or the package made of it, does not pass.
 
     Attributes:
-        code: Stable; where the constructs find the same fault at synth they use the same code.
+        code: Stable. Where the constructs find the same fault at synth, they use the same code.
         problem: What is wrong.
         fix: What to do about it.
     """

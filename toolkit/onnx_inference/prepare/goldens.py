@@ -79,7 +79,7 @@ def given_goldens(model: OnnxModel, signature: Signature, file: Path, scratch: P
 def made_up_goldens(
     model: OnnxModel, signature: Signature, seed: int, dims: Mapping[str, int], scratch: Path
 ) -> Goldens:
-    """Makes samples up until some run and give finite results.
+    """Makes samples up. Tries one kind after the other until the model runs and gives finite results.
 
     Args:
         model: The original.
@@ -132,7 +132,7 @@ def run_original(model: OnnxModel, feeds: Sequence[Feed], scratch: Path) -> list
     """Outputs of the model as it was given, unoptimised where onnxruntime can do that.
 
     Raises:
-        SessionFailed: it fails both ways.
+        SessionFailed: It fails both ways.
     """
     try:
         return run_feeds(model.path, _UNOPTIMIZED, feeds, scratch)
@@ -148,7 +148,7 @@ def run_feeds(
     """Outputs for each feed, from one session.
 
     Raises:
-        SessionFailed: it fails.
+        SessionFailed: It fails.
     """
     inputs, outputs = scratch / "inputs", scratch / "outputs"
     for folder in (inputs, outputs):

@@ -22,7 +22,7 @@ Optimization: TypeAlias = Literal["none", "basic", "extended"]
 Precision: TypeAlias = Literal["as-is", "int8-dynamic", "int8-static", "fp16"]
 
 GROWTH = 1.1
-"""How much larger than the original an optimised graph may be: folding constants can blow a small model up."""
+"""An optimised graph may be this many times as large as the original. Folding constants can make a model grow."""
 
 SMALL = 1_000_000
 """Bytes of growth that never matter."""
@@ -77,7 +77,7 @@ def make_variants(
         The graphs, simplest first, and what there is to say about those that are not among them.
 
     Raises:
-        Refused: the precision cannot be had.
+        Refused: `quantize-nothing` or `fp16-too-large`.
     """
     notes: list[str] = []
     basic = _optimized(model, scratch, "basic", notes) or unoptimized(model, scratch / "none")

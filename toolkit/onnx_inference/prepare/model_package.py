@@ -29,7 +29,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class ModelPackage:
-    """A package that is there.
+    """A package on disk.
 
     Attributes:
         directory: The package.
@@ -163,7 +163,7 @@ def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def check_target(target: Path, *, force: bool) -> None:
-    """Whether the package may be put there.
+    """Makes sure that a package may be written there.
 
     Raises:
         Refused: `output-exists`.

@@ -12,7 +12,7 @@ from onnx import ModelProto, TensorProto
 
 from .errors import Refused
 from .onnxruntime_support import newest_ir_version, newest_opset, onnxruntime_version, supports
-from .tensors import is_external, nodes, tensors
+from .traversal import is_external, nodes, tensors
 
 GRAPH = "model.onnx"
 _GIT_LFS_POINTER = b"version https://git-lfs.github.com/spec/"

@@ -12,7 +12,7 @@ from onnx import GraphProto, NodeProto
 
 from .errors import Refused
 from .samples import Feed
-from .tensors import names_in_use
+from .traversal import names_in_use
 
 # Operators whose 8-bit kernels work on inputs that are quantised on the way. Not Conv: its dynamic kernel is slower
 # than FP32; convolutions want static quantisation.

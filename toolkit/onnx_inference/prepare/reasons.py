@@ -1,17 +1,17 @@
-"""Says in words why the package is as it is."""
+"""Says in words why the package is as it is: what was chosen, instead of what, and what was measured of both."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 
+from .bench import Candidate, Runs
 from .graph_variants import GraphVariant
-from .search import COLD_FLOOR, MEMORY_FLOOR, WARM_FLOOR, Candidate, Measurement, Runs, spread
-from .session_options import DISABLE_PREPACKING, Level, SessionOptions
-from .session_process import SessionRun
+from .search import COLD_FLOOR, MEMORY_FLOOR, WARM_FLOOR, Objective, SearchResult, costs, gains_from_threads, spread
+from .session_options import DISABLE_PREPACKING, Level
 
 _NOTEWORTHY = 0.05
-_NOTEWORTHY_OF_ALL = 0.01  # of what a function spends anyway
+_NOTEWORTHY_OF_ALL = 0.01  # of what a function spends with every candidate
 
 _GRAPHS = {
     "none": "The graph is as it was given: onnxruntime optimises it at load.",
@@ -21,7 +21,8 @@ _GRAPHS = {
     "(com.microsoft), the same on every CPU. It needs the onnxruntime it was checked with, or a newer one.",
 }
 _LAYOUT = (
-    "Layout optimisation (NCHWc) is never baked in: it depends on the vectors of the CPU, and Lambda has several kinds."
+    "Layout optimisation (NCHWc) is done at load and never offline: it depends on the vectors of the CPU, and Lambda "
+    "has several kinds."
 )
 _PRECISIONS = {
     "int8-dynamic": "Weights are 8-bit integers, and inputs of operators are quantised at each call. Weights use 7 of "
@@ -33,46 +34,8 @@ _PRECISIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the search found, with the runs that led there.
-
-    Attributes:
-        original: The model as it was given, with onnxruntime's defaults.
-        best: The chosen graph and options, with the function's threads where they leave them open.
-        measured: The same with the threads of `session`.
-        one_thread: Whether one thread is fixed, because more gain nothing.
-        graphs: Runs of graphs, levels and prepacking.
-        memory: Runs with and without arena and memory patterns.
-        final: Runs of the original, the best, and the best with other numbers of threads.
-    """
-
-    original: Candidate
-    best: Candidate
-    measured: Candidate
-    one_thread: bool
-    graphs: Runs
-    memory: Runs
-    final: Runs
-
-    @property
-    def session(self) -> SessionOptions:
-        """The options for the manifest."""
-        return replace(self.best.session, intra_op_num_threads=1 if self.one_thread else None)
-
-    @property
-    def before(self) -> Measurement:
-        """The model as it was given."""
-        return Measurement.of(self.final[self.original])
-
-    @property
-    def after(self) -> Measurement:
-        """The package."""
-        return Measurement.of(self.final[self.measured])
-
-
-def reasons_for(found: Found, variant: GraphVariant) -> list[str]:
-    """Each choice with the measurements that made it.
+def reasons_for(found: SearchResult, variant: GraphVariant) -> list[str]:
+    """Each choice, with the measurements that led to it.
 
     Args:
         found: What the search found.
@@ -81,99 +44,103 @@ def reasons_for(found: Found, variant: GraphVariant) -> list[str]:
     made = [_GRAPHS[variant.optimization]]
     if variant.precision != "as-is":
         made.append(_PRECISIONS[variant.precision])
-    session = replace(found.best.session, enable_cpu_mem_arena=True, enable_mem_pattern=True)
-    base = replace(found.best, session=session)
-    made += _graph(found.graphs, base) + _level(found.graphs, base) + _prepacking(found.graphs, base)
-    return made + _memory(found.memory, found.best, base) + _threads(found)
+    base = replace(found.best, session=replace(found.best.session, enable_cpu_mem_arena=True, enable_mem_pattern=True))
+    made += [*_graph(found, base), *_level(found, base), *_prepacking(found, base)]
+    return [*made, _memory(found, base), _threads(found)]
 
 
-def _graph(runs: Runs, base: Candidate) -> list[str]:
-    for rival in runs:
+def _graph(found: SearchResult, base: Candidate) -> list[str]:
+    for rival in found.graphs:
         if rival.graph != base.graph and rival.session == base.session:
-            against = _against(runs, base, rival) or "no noteworthy difference; the more portable one is kept"
-            return [f"Offline level {base.label!r} rather than {rival.label!r}: {against}."]
+            why = _why(found.graphs, base, rival, found.objective)
+            return [f"Offline level {base.label!r} was chosen over {rival.label!r}: {why}."]
     return []
 
 
-def _level(runs: Runs, base: Candidate) -> list[str]:
+def _level(found: SearchResult, base: Candidate) -> list[str]:
     level = base.session.graph_optimization_level
     others: tuple[Level, ...] = ("extended", "disable") if level == "all" else ("all",)
     for other in others:
-        sibling = replace(base, session=replace(base.session, graph_optimization_level=other))
-        if sibling in runs:
-            against = _against(runs, base, sibling)
-            reason = f"graph_optimization_level at load is {level!r} rather than {other!r}: "
-            if not against:
-                return [f"{reason}no noteworthy difference; the simpler setting is kept."]
-            return [f"{reason}{against}. {_LAYOUT}" if level == "all" else f"{reason}{against}."]
+        rival = replace(base, session=replace(base.session, graph_optimization_level=other))
+        if rival in found.graphs:
+            why = _why(found.graphs, base, rival, found.objective)
+            reason = f"At load, graph_optimization_level {level!r} was chosen over {other!r}: {why}."
+            better, _ = _differences(found.graphs, base, rival)
+            return [f"{reason} {_LAYOUT}" if level == "all" and better else reason]
     return []
 
 
-def _prepacking(runs: Runs, base: Candidate) -> list[str]:
+def _prepacking(found: SearchResult, base: Candidate) -> list[str]:
     config = () if not base.session.prepacking else ((DISABLE_PREPACKING, "1"),)
-    sibling = replace(base, session=replace(base.session, config=config))
-    against = _against(runs, base, sibling) if sibling in runs else ""
+    rival = replace(base, session=replace(base.session, config=config))
     if base.session.prepacking:
-        without = "without that there is no noteworthy difference"
-        return [f"Weights are prepacked for the CPU's kernels at load: {against or without}."]
-    return [
-        f"Weights are not prepacked ({DISABLE_PREPACKING}=1), but used where they are mapped from the file: "
-        f"{against or 'cheaper in sum'}. They stay in the page cache, not in the process."
-    ]
+        reason = "Weights are prepacked for the CPU's kernels at load"
+    else:
+        reason = (
+            f"Weights are not prepacked ({DISABLE_PREPACKING}=1), but used where they are mapped from the file: they "
+            "stay in the page cache, not in the process"
+        )
+    if rival not in found.graphs:
+        return [f"{reason}."]
+    other = "not prepacking them" if base.session.prepacking else "prepacking them"
+    return [f"{reason}. This was chosen over {other}: {_why(found.graphs, base, rival, found.objective)}."]
 
 
-def _memory(runs: Runs, best: Candidate, base: Candidate) -> list[str]:
-    session = best.session
-    switches = (("arena", session.enable_cpu_mem_arena), ("memory patterns", session.enable_mem_pattern))
+def _memory(found: SearchResult, base: Candidate) -> str:
+    session = found.best.session
+    switches = (("the memory arena", session.enable_cpu_mem_arena), ("memory patterns", session.enable_mem_pattern))
     off = [name for name, on in switches if not on]
     if not off:
-        return ["The memory arena and memory patterns stay on: nothing is gained without them."]
-    return [f"Off: {' and '.join(off)}: {_against(runs, best, base) or 'cheaper in sum'}."]
+        return "The memory arena and memory patterns stay on: nothing noteworthy is gained without them."
+    why = _why(found.memory, found.best, base, found.objective)
+    return f"Off: {' and '.join(off)}. This was chosen over leaving both on: {why}."
 
 
-def _threads(found: Found) -> list[str]:
+def _threads(found: SearchResult) -> str:
     own = [candidate for candidate in found.final if candidate.graph == found.best.graph]
     one, many = (pick(own, key=lambda candidate: candidate.threads) for pick in (min, max))
     if one == many:
-        return ["Threads are left to the function's vCPUs: the machine that measured has one core."]
-    fastest = {candidate: min(run.warm for run in found.final[candidate]) for candidate in (one, many)}
-    times = f"a call takes {_ms(fastest[one])} on 1 thread and {_ms(fastest[many])} on {many.threads}"
+        return "Threads are left to the function's vCPUs: the machine that measured has one core."
+    on_one, on_many = (_ms(min(run.warm for run in found.final[candidate])) for candidate in (one, many))
+    times = f"a call takes {on_one} on 1 thread and {on_many} on {many.threads}"
     if found.one_thread:
-        return [f"One thread, however many vCPUs: {times}."]
-    busy = "; the machine was busy, so that proves nothing" if fastest[many] > fastest[one] else ""
-    return [f"Threads are left to the function's vCPUs: {times}{busy}."]
+        return f"One thread, however many vCPUs the function has: {times}."
+    if gains_from_threads(found.final, one, many):
+        return f"Threads are left to the function's vCPUs: {times}."
+    return f"Threads are left to the function's vCPUs: {times}, but the machine was busy, so this does not tell."
 
 
-def _against(runs: Runs, chosen: Candidate, other: Candidate) -> str:
-    """What differs noticeably, as `load 5 ms instead of 480 ms`."""
-    parts = []
-    for name, key, floor, text in (
-        ("load", _load, COLD_FLOOR, _ms),
-        ("the first call", _first, COLD_FLOOR, _ms),
-        ("a warm call", _warm, WARM_FLOOR, _ms),
-        ("anonymous memory", _anonymous, MEMORY_FLOOR, _mb),
+def _why(runs: Runs, chosen: Candidate, other: Candidate, objective: Objective) -> str:
+    """What was measured to be better with the chosen one and what to be worse, or that the two count as equal."""
+    better, worse = _differences(runs, chosen, other)
+    although = f"although {', '.join(worse)}" if worse else ""
+    if better:
+        return ", ".join([*better, although] if although else better)
+    medians = costs({candidate: runs[candidate] for candidate in (chosen, other)}, objective)
+    order = list(runs)  # the simplest first
+    if order.index(chosen) < order.index(other) and (not worse or medians[chosen] >= medians[other]):
+        because = f"the two count as equal by the objective {objective!r}, and this one is simpler"
+    else:
+        because = f"it costs less by the objective {objective!r} as a whole"
+    return f"{although}, {because}" if although else because
+
+
+def _differences(runs: Runs, chosen: Candidate, other: Candidate) -> tuple[list[str], list[str]]:
+    """What is noticeably better and what is noticeably worse, as `loading takes 5 ms instead of 480 ms`."""
+    better: list[str] = []
+    worse: list[str] = []
+    for name, measured, floor, text in (
+        ("loading takes", lambda run: run.load, COLD_FLOOR, _ms),
+        ("the first call takes", lambda run: run.first, COLD_FLOOR, _ms),
+        ("a warm call takes", lambda run: run.warm, WARM_FLOOR, _ms),
+        ("anonymous memory is", lambda run: float(run.anonymous or 0), MEMORY_FLOOR, _mb),
     ):
-        mine, theirs = ([key(run) for run in runs[candidate]] for candidate in (chosen, other))
-        apart = abs(median(mine) - median(theirs))
-        if apart > max(_NOTEWORTHY * median(theirs), _NOTEWORTHY_OF_ALL * floor, spread(mine) + spread(theirs)):
-            parts.append(f"{name} {text(median(mine))} instead of {text(median(theirs))}")
-    return ", ".join(parts)
-
-
-def _load(run: SessionRun) -> float:
-    return run.load
-
-
-def _first(run: SessionRun) -> float:
-    return run.first
-
-
-def _warm(run: SessionRun) -> float:
-    return run.warm
-
-
-def _anonymous(run: SessionRun) -> float:
-    return float(run.anonymous or 0)
+        mine, theirs = ([measured(run) for run in runs[candidate]] for candidate in (chosen, other))
+        more = median(mine) - median(theirs)
+        if abs(more) > max(_NOTEWORTHY * median(theirs), _NOTEWORTHY_OF_ALL * floor, spread(mine) + spread(theirs)):
+            found = f"{name} {text(median(mine))} instead of {text(median(theirs))}"
+            (worse if more > 0 else better).append(found)
+    return better, worse
 
 
 def _ms(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Shows progress on standard error, and the result on standard output."""
+"""Shows progress on standard error, and results on standard output."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .bench import Measurement
 from .comparison import Compared
 from .errors import Refused
 from .parity import OutputParity
 from .preparation import Prepared
-from .search import Measurement
 
 
 class Report:

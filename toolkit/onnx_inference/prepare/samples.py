@@ -11,26 +11,17 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
+from onnx_inference.datatypes import NUMPY_NAMES
+
 from .errors import Refused
 from .session_worker import Array, read_arrays
 from .signature import FLOATS, Signature, Tensor
-from .tensors import graphs, nodes
+from .traversal import graphs, nodes
 
 Feed = dict[str, Array]
 
 NUMPY_TYPES: Mapping[str, np.dtype[Any]] = {
-    "BOOL": np.dtype(np.bool_),
-    "UINT8": np.dtype(np.uint8),
-    "UINT16": np.dtype(np.uint16),
-    "UINT32": np.dtype(np.uint32),
-    "UINT64": np.dtype(np.uint64),
-    "INT8": np.dtype(np.int8),
-    "INT16": np.dtype(np.int16),
-    "INT32": np.dtype(np.int32),
-    "INT64": np.dtype(np.int64),
-    "FP16": np.dtype(np.float16),
-    "FP32": np.dtype(np.float32),
-    "FP64": np.dtype(np.float64),
+    **{datatype: np.dtype(name) for datatype, name in NUMPY_NAMES.items()},
     "BF16": np.dtype(np.float32),
     "BYTES": np.dtype(object),
 }

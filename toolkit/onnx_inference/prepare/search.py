@@ -1,37 +1,36 @@
-"""Finds session options by measuring: candidates in turn, each in fresh processes, medians compared."""
+"""Finds the graph and the session options that cost least by an objective."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from pathlib import Path
 from statistics import median
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
+from .bench import Bench, Candidate, Keep, Measurement, Runs, cores
+from .errors import Refused
 from .graph_variants import GraphVariant
 from .session_options import DISABLE_PREPACKING, Level, SessionOptions
-from .session_process import SessionFailed, SessionRun, run_session
+from .session_process import SessionFailed, SessionRun
+from .steps import Steps
 
 Objective: TypeAlias = Literal["cold-start", "latency", "memory", "balanced"]
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
-MB_PER_VCPU = 1769  # AWS Lambda "Configure function memory"
-WARM_SECONDS = 0.4
 MOST_THREADS = 6  # vCPUs of the largest function
 
-# What a function spends anyway: imports, the protocol and the service around a call, interpreter and libraries.
-# A candidate is judged by the whole, so that a millisecond of 300 does not outweigh one of 5.
+# What a function spends with every candidate: imports; the protocol and the service around a call; interpreter and
+# libraries. A candidate is judged together with them, so that 1 ms saved of 200 ms counts less than 1 ms saved of 5 ms.
 COLD_FLOOR = 0.200
 WARM_FLOOR = 0.001
 MEMORY_FLOOR = 60e6
 
 TIE = 1.02
-"""Candidates within 2 % of the best are equal: measurements are not better than that."""
+"""Candidates within 2 % of the best count as equal: measurements are not more exact than that."""
 
 HOPELESS = 1.5
-"""A candidate that is this much worse than the best is not measured again."""
+"""A candidate that costs this many times what the best costs is not measured again."""
 
 ENOUGH = 2
 """Rounds after which candidates that are all equal are not measured again."""
@@ -41,157 +40,140 @@ THREADS_GAIN = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A graph and session options.
+class SearchResult:
+    """What was chosen, and the runs that led there.
 
     Attributes:
-        graph: The .onnx file.
-        label: What the graph is, for tables and the manifest.
-        session: The options.
-        threads: Threads where the options leave them open.
+        objective: What was chosen by.
+        original: The model as it was given, with onnxruntime's defaults.
+        best: The chosen graph and options, measured with the function's threads.
+        one_thread: Whether the package fixes one thread, because more threads gain nothing.
+        package: `best`, measured with the threads that the package will have.
+        graphs: Runs of graphs, levels and prepacking.
+        memory: Runs with and without arena and memory patterns.
+        final: Runs of the original, the best, and the best with other numbers of threads.
     """
 
-    graph: Path
-    label: str
-    session: SessionOptions
-    threads: int
+    objective: Objective
+    original: Candidate
+    best: Candidate
+    one_thread: bool
+    package: Candidate
+    graphs: Runs
+    memory: Runs
+    final: Runs
+
+    @property
+    def session(self) -> SessionOptions:
+        """The options for the manifest."""
+        return replace(self.best.session, intra_op_num_threads=1 if self.one_thread else None)
+
+    @property
+    def before(self) -> Measurement:
+        """The model as it was given."""
+        return Measurement.of(self.final[self.original])
+
+    @property
+    def after(self) -> Measurement:
+        """The package."""
+        return Measurement.of(self.final[self.package])
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """Medians over a candidate's processes.
-
-    Attributes:
-        load: Seconds to make the session.
-        first: Seconds of the first run.
-        warm: Median seconds of the runs after it.
-        anonymous: Bytes of anonymous memory after loading and one run, above the process before it; or None.
-        rounds: Processes.
-    """
-
-    load: float
-    first: float
-    warm: float
-    anonymous: float | None
-    rounds: int
-
-    @classmethod
-    def of(cls, runs: Sequence[SessionRun]) -> Measurement:
-        """The medians of some runs."""
-        anonymous = [run.anonymous for run in runs if run.anonymous is not None]
-        return cls(
-            median(run.load for run in runs),
-            median(run.first for run in runs),
-            median(run.warm for run in runs),
-            median(anonymous) if anonymous else None,
-            len(runs),
-        )
-
-    def to_manifest(self) -> dict[str, float | int | None]:
-        """The form that the manifest has: milliseconds and megabytes."""
-        return {
-            "load_ms": round(self.load * 1e3, 3),
-            "first_ms": round(self.first * 1e3, 3),
-            "warm_ms": round(self.warm * 1e3, 4),
-            "anonymous_mb": None if self.anonymous is None else round(self.anonymous / 1e6, 2),
-            "rounds": self.rounds,
-        }
-
-
-Runs: TypeAlias = dict[Candidate, list[SessionRun]]
-"""Runs of candidates that were measured in turn. Only these can be compared: another time the machine was another."""
-
-Keep: TypeAlias = Callable[[Runs], Iterable[Candidate]]
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Measures candidates.
+def search(
+    bench: Bench, original: Candidate, variants: Sequence[GraphVariant], objective: Objective, steps: Steps
+) -> SearchResult:
+    """Chooses in three stages: the graph with its level and prepacking, then the memory options, then the threads.
 
     Args:
-        feed: The .npz file with the inputs of the timed runs.
-        rounds: Processes per candidate.
+        bench: Measures.
+        original: The model as it was given, with the function's threads.
+        variants: The graphs to choose from, the simplest first.
+        objective: What to choose by.
+        steps: Told about progress.
+
+    Raises:
+        Refused: `model-fails`: none of the graphs runs.
     """
+    first = graph_candidates(variants, original.threads)
+    try:
+        with steps.step("Measuring graphs, levels, prepacking", len(first) * bench.rounds) as advance:
+            graphs = bench.measure(first, promising(objective, []), advance)
+    except SessionFailed as error:
+        raise Refused(
+            "model-fails", f"None of the optimised graphs runs: {error.message}", "Prepare it with other options."
+        ) from None
+    best = choose(graphs, first, objective)
+    second = memory_candidates(best)
+    with steps.step("Measuring the memory arena", len(second) * bench.rounds) as advance:
+        memory = bench.measure(second, promising(objective, second), advance)
+    best = choose(memory, second, objective)
+    one, *several = thread_candidates(best)
+    third = list(dict.fromkeys([original, best, one, *several]))
+    with steps.step("Measuring threads, and the original", len(third) * bench.rounds) as advance:
+        final = bench.measure(third, lambda runs: runs, advance)
+    one_thread = bool(several) and not is_busy() and not gains_from_threads(final, one, several[0])
+    package = one if one_thread else best
+    return SearchResult(objective, original, best, one_thread, package, graphs, memory, final)
 
-    feed: Path
-    rounds: int
 
-    def measure(self, candidates: Sequence[Candidate], keep: Keep, advance: Callable[[], None]) -> Runs:
-        """Runs the candidates in turn, round by round, so that a slow spell of the machine hits all of them.
+def graph_candidates(variants: Sequence[GraphVariant], threads: int) -> list[Candidate]:
+    """Graphs times levels at load times prepacking, the simplest first.
 
-        Args:
-            candidates: Those to measure.
-            keep: Says after each round which to go on with.
-            advance: Called `rounds` times for each candidate in the end.
-
-        Returns:
-            The runs of those that did not fail.
-
-        Raises:
-            SessionFailed: all of them failed; the message is that of the last.
-        """
-        runs: Runs = {candidate: [] for candidate in candidates}
-        going = list(candidates)
-        left = self.rounds * len(candidates)
-        for _ in range(self.rounds):
-            for candidate in going:
-                try:
-                    runs[candidate].append(self._run(candidate))
-                except SessionFailed:
-                    del runs[candidate]
-                    if not runs:
-                        raise
-                advance()
-                left -= 1
-            going = list(keep({candidate: runs[candidate] for candidate in going if candidate in runs}))
-        for _ in range(left):
-            advance()
-        return runs
-
-    def _run(self, candidate: Candidate) -> SessionRun:
-        return run_session(
-            candidate.graph,
-            candidate.session,
-            threads=candidate.threads,
-            feeds=[self.feed],
-            warm_seconds=WARM_SECONDS,
+    At load, a level up to the offline one finds nothing to do. Of these only `disable` is tried: it skips the search.
+    """
+    made = []
+    for variant in variants:
+        levels: tuple[Level, ...] = (
+            ("all", "disable") if variant.optimization == "extended" else ("all", "extended", "disable")
         )
+        for level in levels:
+            for config in ((), ((DISABLE_PREPACKING, "1"),)):
+                session = SessionOptions(graph_optimization_level=level, config=config)
+                made.append(Candidate(variant.path, label(variant), session, threads))
+    return made
 
 
-def thread_count(memory_size: int) -> int:
-    """Threads of a function of `memory_size` MB, by the handler's rule: its vCPUs, rounded, at most the cores here."""
-    return max(1, min(cores(), round(memory_size / MB_PER_VCPU)))
+def label(variant: GraphVariant) -> str:
+    """What a graph is called in the manifest and in reasons."""
+    return variant.optimization if variant.precision == "as-is" else f"{variant.optimization}, {variant.precision}"
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def memory_candidates(best: Candidate) -> list[Candidate]:
+    """The best so far, and the same without the arena, without memory patterns, without both."""
+    session = best.session
+    return [
+        best,
+        replace(best, session=replace(session, enable_mem_pattern=False)),
+        replace(best, session=replace(session, enable_cpu_mem_arena=False)),
+        replace(best, session=replace(session, enable_cpu_mem_arena=False, enable_mem_pattern=False)),
+    ]
 
 
-def cost(run: SessionRun, objective: Objective) -> float:
-    """What a run costs in the objective's terms; less is better."""
-    cold = COLD_FLOOR + run.load + run.first
-    warm = WARM_FLOOR + run.warm
-    memory = MEMORY_FLOOR + (run.anonymous or 0.0)
-    if objective == "cold-start":
-        return cold
-    if objective == "latency":
-        return warm
-    if objective == "memory":
-        return memory
-    return prod((cold, warm, memory)) ** (1 / 3)
+def thread_candidates(best: Candidate) -> list[Candidate]:
+    """The best so far on one thread, and on several if there are cores for them."""
+    most = min(cores(), MOST_THREADS)
+    return list(dict.fromkeys([replace(best, threads=1), replace(best, threads=most)]))
 
 
-def costs(runs: Runs, objective: Objective) -> dict[Candidate, float]:
-    """The median cost of each candidate."""
-    return {candidate: median(cost(run, objective) for run in own) for candidate, own in runs.items()}
+def promising(objective: Objective, always: Iterable[Candidate]) -> Keep:
+    """For `Bench.measure`: keeps the candidates that are not hopeless, and `always`; none once all are equal."""
+    wanted = set(always)
+
+    def keep(runs: Runs) -> Iterable[Candidate]:
+        medians = costs(runs, objective)
+        least, most = min(medians.values(), default=0.0), max(medians.values(), default=0.0)
+        if most <= least * TIE and all(len(own) >= ENOUGH for own in runs.values()):
+            return []
+        return [candidate for candidate in runs if candidate in wanted or medians[candidate] <= least * HOPELESS]
+
+    return keep
 
 
 def choose(runs: Runs, candidates: Sequence[Candidate], objective: Objective) -> Candidate:
-    """The candidate that costs least; equals are told apart by the balance of all costs, then by their order.
+    """The candidate that costs least.
 
-    Those whose difference from the best may be chance are its equals: with the simplest of them, two preparations of
-    a model give the same package.
+    Candidates count as equal to the best where the difference may be chance. Of these, the one is chosen that costs
+    least in all respects together, and then the first. So two preparations of a model give the same package.
 
     Args:
         runs: Runs that can be compared.
@@ -211,71 +193,37 @@ def choose(runs: Runs, candidates: Sequence[Candidate], objective: Objective) ->
     return next(iter(left))
 
 
+def costs(runs: Runs, objective: Objective) -> dict[Candidate, float]:
+    """The median cost of each candidate."""
+    return {candidate: median(cost(run, objective) for run in own) for candidate, own in runs.items()}
+
+
+def cost(run: SessionRun, objective: Objective) -> float:
+    """What a run costs in the objective's terms; less is better."""
+    cold = COLD_FLOOR + run.load + run.first
+    warm = WARM_FLOOR + run.warm
+    memory = MEMORY_FLOOR + (run.anonymous or 0.0)
+    if objective == "cold-start":
+        return cold
+    if objective == "latency":
+        return warm
+    if objective == "memory":
+        return memory
+    return prod((cold, warm, memory)) ** (1 / 3)
+
+
 def spread(values: Sequence[float]) -> float:
-    """Twice the median distance from the median: what of a difference may be chance."""
+    """Twice the median distance from the median: how large a difference may be by chance."""
     middle = median(values)
     return 2 * median(abs(value - middle) for value in values)
-
-
-def promising(objective: Objective, always: Iterable[Candidate]) -> Keep:
-    """For `Bench.measure`: those not hopeless yet, and the ones that are wanted in any case; none if all are equal."""
-    wanted = set(always)
-
-    def keep(runs: Runs) -> Iterable[Candidate]:
-        medians = costs(runs, objective)
-        least, most = min(medians.values(), default=0.0), max(medians.values(), default=0.0)
-        if most <= least * TIE and all(len(own) >= ENOUGH for own in runs.values()):
-            return []
-        return [candidate for candidate in runs if candidate in wanted or medians[candidate] <= least * HOPELESS]
-
-    return keep
-
-
-def graph_candidates(variants: Sequence[GraphVariant], threads: int) -> list[Candidate]:
-    """Graphs times levels at load times prepacking, the simplest first.
-
-    A level below what was done offline would do nothing, except `disable`, which skips looking for work.
-    """
-    made = []
-    for variant in variants:
-        levels: tuple[Level, ...] = (
-            ("all", "disable") if variant.optimization == "extended" else ("all", "extended", "disable")
-        )
-        for level in levels:
-            for config in ((), ((DISABLE_PREPACKING, "1"),)):
-                session = SessionOptions(graph_optimization_level=level, config=config)
-                made.append(Candidate(variant.path, label(variant), session, threads))
-    return made
-
-
-def label(variant: GraphVariant) -> str:
-    """What a graph is called in tables and the manifest."""
-    return variant.optimization if variant.precision == "as-is" else f"{variant.optimization}, {variant.precision}"
-
-
-def memory_candidates(best: Candidate) -> list[Candidate]:
-    """The best so far, and the same without the arena, without memory patterns, without both."""
-    session = best.session
-    return [
-        best,
-        replace(best, session=replace(session, enable_mem_pattern=False)),
-        replace(best, session=replace(session, enable_cpu_mem_arena=False)),
-        replace(best, session=replace(session, enable_cpu_mem_arena=False, enable_mem_pattern=False)),
-    ]
-
-
-def is_busy() -> bool:
-    """Whether the machine has more to do than its cores can, so that what threads gain cannot be told."""
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > cores()
-
-
-def thread_candidates(best: Candidate) -> list[Candidate]:
-    """The best so far on one thread, and on several if there are cores for them."""
-    most = min(cores(), MOST_THREADS)
-    return list(dict.fromkeys([replace(best, threads=1), replace(best, threads=most)]))
 
 
 def gains_from_threads(runs: Runs, one: Candidate, many: Candidate) -> bool:
     """Whether several threads make a call faster. The fastest runs are compared: other work only makes runs slower."""
     fastest = [min(run.warm for run in runs[candidate]) for candidate in (one, many)]
     return fastest[1] <= THREADS_GAIN * fastest[0]
+
+
+def is_busy() -> bool:
+    """Whether more is running on the machine than it has cores: then the gain of threads cannot be measured."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > cores()

@@ -43,7 +43,7 @@ class SessionRun:
 
     Attributes:
         inputs: name, onnxruntime's type, and shape of each input.
-        outputs: the same of each output.
+        outputs: The same of each output.
         load: Seconds that the session took to make.
         first: Seconds of the first run.
         warm: Median seconds of later runs.
@@ -80,7 +80,7 @@ def run_session(
         optimized: Where to write the optimised graph; its weights go beside it.
 
     Raises:
-        SessionFailed: it did not work.
+        SessionFailed: It did not work.
     """
     request = {
         "model": str(model),

@@ -1,7 +1,8 @@
-"""One onnxruntime session in a process of its own; session_process.py starts this file as a script.
+"""One onnxruntime session in a process of its own. session_process.py starts this file as a script.
 
-A process of its own is what makes load time and memory measurable, and what survives a model that kills onnxruntime.
-It reads one request, a JSON object, from standard input and writes one answer to standard output.
+In a process of its own, load time and memory can be measured, and a crash of onnxruntime ends only that process. The
+script reads one request, a JSON object, from standard input and writes one answer to standard output. It imports
+nothing of the package, because a script has none.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
     """Reads an .npz file; strings come back as object arrays of `str`, which is what onnxruntime takes.
 
     Raises:
-        ValueError: it is no .npz file, or it holds pickled objects.
+        ValueError: It is no .npz file, or it holds pickled objects.
     """
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
@@ -145,7 +146,7 @@ def _signature(specs: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Answers a request of session_process.py; where that fails, says at which stage and with which message."""
+    """Answers a request of session_process.py. If it fails, the answer has the stage and the message."""
     stage = ["start"]
     try:
         return _answer(request, stage)

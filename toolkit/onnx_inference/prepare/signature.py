@@ -72,8 +72,8 @@ def read_signature(
 
     Args:
         proto: The model, which alone tells a scalar from a tensor of any rank.
-        inputs: name, type and shape of each input of the session.
-        outputs: the same of its outputs.
+        inputs: Name, type and shape of each input of the session.
+        outputs: The same of its outputs.
 
     Raises:
         Refused: `model-datatype`: a type that the protocol cannot carry.

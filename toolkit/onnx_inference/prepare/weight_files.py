@@ -10,7 +10,7 @@ from typing import BinaryIO
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from .onnx_model import opsets, weights_of
-from .tensors import graphs, is_external, names_in_use, nodes, tensors
+from .traversal import graphs, is_external, names_in_use, nodes, tensors
 
 DATA = "model.onnx.data"
 
@@ -74,7 +74,7 @@ def write_model(proto: ModelProto, source: Path, graph: Path, data: Path) -> Non
 
 
 def strip(proto: ModelProto) -> None:
-    """Removes what only people and exporters read: notes, stack traces with paths, unused operator sets, training.
+    """Removes what no session needs: notes, stack traces with paths, unused operator sets, training.
 
     The model's own metadata stays: it is where class labels and the like are kept.
     """

@@ -1,4 +1,4 @@
-"""The rules, by what they are about. A list in each module; `ALL` has them together."""
+"""The checks, by subject: each module has a list, and `ALL` has all of them."""
 
 from onnx_inference.doctor.checks import apis, concurrency, images, network, queues, schedules, snap_start
 from onnx_inference.doctor.finding import Check

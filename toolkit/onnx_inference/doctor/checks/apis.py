@@ -22,7 +22,7 @@ def _timeouts(template: Template) -> Iterator[Finding]:
         timeout = None if function is None else function.number("Timeout", default=3)
         if function is None or timeout is None or waits is None or timeout <= waits / 1000:
             continue
-        if (function.logical_id, kind) in said:  # once is enough: an API has a method for each route
+        if (function.logical_id, kind) in said:  # an API has an integration for each route
             continue
         said.add((function.logical_id, kind))
         yield Finding.at(
@@ -32,8 +32,8 @@ def _timeouts(template: Template) -> Iterator[Finding]:
             location="Timeout",
             got=f"{timeout:g} seconds, behind {kind} that waits {waits / 1000:g} ({integration.logical_id}.{location})",
             allowed=f"at most {waits / 1000:g} seconds",
-            fix="Lower it, or take long work asynchronously: the caller has its 503 or 504 by then, and the function "
-            "runs on, paid for and unheard.",
+            fix="Lower it, or process long requests asynchronously: by then the caller has received a 503 or 504, and "
+            "the function still runs and costs money.",
         )
 
 

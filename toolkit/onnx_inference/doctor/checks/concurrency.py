@@ -40,8 +40,8 @@ def _unqualified(template: Template) -> Iterator[Finding]:
             location=location,
             got=f"the function {function.logical_id} itself",
             allowed=f"{paid_for[function.logical_id]}, which has the provisioned concurrency",
-            fix="Invoke that; what invokes the function itself meets cold starts, and the provisioned environments are "
-            "paid for and idle.",
+            fix="Invoke it instead: requests to the function itself meet cold starts, while the provisioned "
+            "environments are idle and cost money.",
         )
 
 
@@ -76,8 +76,8 @@ def _weights(template: Template) -> Iterator[Finding]:
                 location="RoutingConfig.AdditionalVersionWeights",
                 got="weights on an alias with provisioned concurrency",
                 allowed="one of the two",
-                fix="Take the weights off, and let CodeDeploy shift the traffic; Lambda refuses the update, and its "
-                "rollback fails too.",
+                fix="Remove the weights, and let CodeDeploy shift the traffic: Lambda refuses the update, and "
+                "the rollback fails too.",
             )
 
 
@@ -96,7 +96,7 @@ def _minimum(template: Template) -> Iterator[Finding]:
                     location=location,
                     got="0",
                     allowed="1 or more",
-                    fix="Raise it. Scaled to 0 the configuration is gone, and the next deployment fails with "
+                    fix="Raise it: scaling to 0 removes the configuration, and the next deployment fails with "
                     "ProvisionedConcurrencyConfigNotFoundException.",
                 )
 
@@ -122,7 +122,7 @@ CHECKS = (
     Check(
         code="provisioned-concurrency-bypassed",
         title="what has provisioned concurrency is invoked by the alias that has it",
-        why="The environments are paid for, and requests meet cold starts.",
+        why="Requests meet cold starts, and the provisioned environments cost money for nothing.",
         source=_PROVISIONED,
         find=_unqualified,
     ),

@@ -7,7 +7,7 @@ from typing import Any
 from onnx_inference.doctor.finding import Check, Finding
 from onnx_inference.doctor.template import FUNCTION, Template
 
-_ASSET = re.compile(r":([0-9a-f]{64})$")
+_ASSET = re.compile(r":([0-9a-f]{64})\b")
 _IMAGES = "https://docs.aws.amazon.com/lambda/latest/dg/images-create.html"
 _PLATFORMS = {"linux/amd64": "x86_64", "linux/arm64": "arm64"}
 
@@ -29,7 +29,7 @@ def _mutable(template: Template) -> Iterator[Finding]:
     for function in template.resources(FUNCTION):
         uri = function.value("Code", "ImageUri")
         end = None if uri is None else _end(uri)
-        if end is None or end.endswith("}") or "@sha256:" in end or "sha256:" in end or _ASSET.search(end):
+        if end is None or end.endswith("}") or "sha256:" in end or _ASSET.search(end):
             continue
         tag = end.rpartition("/")[2].rpartition(":")
         yield Finding.at(
@@ -47,7 +47,7 @@ def _mutable(template: Template) -> Iterator[Finding]:
 def _platform(template: Template) -> Iterator[Finding]:
     for function in template.resources(FUNCTION):
         end = _end(function.value("Code", "ImageUri")) or ""
-        found = _ASSET.search(end) or re.search(r":([0-9a-f]{64})\b", end)
+        found = _ASSET.search(end)
         if found is None or found[1] not in template.image_platforms:
             continue
         architectures: Any = function.value("Architectures") or ["x86_64"]
@@ -57,7 +57,7 @@ def _platform(template: Template) -> Iterator[Finding]:
         if not isinstance(wanted, str) or built_for == wanted or (platform is not None and built_for is None):
             continue
         if platform is None and "Architectures" not in function.properties:
-            continue  # both follow a default; what builds for another architecture is told by the deployment
+            continue  # both are defaults; whether they differ is not known before the deployment
         yield Finding.at(
             function,
             code="image-platform",
@@ -67,8 +67,8 @@ def _platform(template: Template) -> Iterator[Finding]:
             allowed=next(name for name, known in _PLATFORMS.items() if known == wanted)
             if wanted in _PLATFORMS.values()
             else "the same",
-            fix="Give the image asset the platform of the function; else its first invocation fails with exec format "
-            "error.",
+            fix="Give the image asset the platform of the function; otherwise the first invocation fails with "
+            "exec format error.",
         )
 
 

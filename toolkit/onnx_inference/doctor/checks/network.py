@@ -7,11 +7,11 @@ from onnx_inference.doctor.finding import Check, Finding
 from onnx_inference.doctor.template import FUNCTION, Resource, Template, mappings
 
 _GATEWAY_SERVED = {"s3", "s3-object-lambda", "dynamodb"}
-"""Services that a gateway endpoint leads to, which costs nothing."""
+"""Services with a gateway endpoint, which is free."""
 _MOUNTED = {"elasticfilesystem", "s3files"}
-"""The mount target is in the VPC."""
+"""Services that are reached through a mount target in the VPC."""
 _NOT_BY_NETWORK = {"ec2", "logs", "xray"}
-"""Lambda's own work, which does not go through the function's network."""
+"""Permissions that Lambda itself uses, without the function's network."""
 _OTHER_TENANTS = (
     "AWS::AutoScaling::",
     "AWS::Batch::",
@@ -42,7 +42,7 @@ def _nat(template: Template) -> Iterator[Finding]:
     if services - _GATEWAY_SERVED - _MOUNTED - _NOT_BY_NETWORK:
         return
     used = services & (_GATEWAY_SERVED | _MOUNTED)
-    if not used:  # a function that may use nothing of AWS is there for something outside
+    if not used:  # such a function calls something outside of AWS
         return
     for gateway in gateways:
         yield Finding.at(
@@ -52,8 +52,8 @@ def _nat(template: Template) -> Iterator[Finding]:
             location="",
             got=f"a NAT gateway for functions whose roles allow nothing but {', '.join(sorted(used))}",
             allowed="isolated subnets, with gateway endpoints for S3 and DynamoDB",
-            fix="Take it out, unless code calls something outside of AWS: it costs $0.045 an hour and $0.045 a GB; "
-            "gateway endpoints cost nothing.",
+            fix="Remove it, unless the code calls something outside of AWS: it costs $0.045 an hour and $0.045 a GB. "
+            "Gateway endpoints are free.",
         )
 
 
@@ -105,8 +105,8 @@ def _bursting(template: Template) -> Iterator[Finding]:
                 location="ThroughputMode",
                 got=mode or "nothing, which is bursting",
                 allowed="elastic, or provisioned",
-                fix="Set it to elastic: bursting throughput grows with what is stored, and 1 GB earns 50 KiB/s, once "
-                "the first credits are used up.",
+                fix="Set it to elastic: bursting throughput is 50 KiB/s for each stored GB, once the initial credits "
+                "are used up.",
             )
 
 
@@ -121,7 +121,7 @@ CHECKS = (
     Check(
         code="file-system-bursting",
         title="a file system that functions read has elastic throughput",
-        why="A small file system earns next to no throughput, and cold starts take minutes.",
+        why="A small file system has next to no throughput, and cold starts take minutes.",
         source="https://docs.aws.amazon.com/efs/latest/ug/performance.html",
         find=_bursting,
     ),

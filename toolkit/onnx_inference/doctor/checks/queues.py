@@ -1,4 +1,4 @@
-"""SQS queues that functions work off, and where messages go that they cannot."""
+"""SQS queues that functions consume, and their dead-letter queues."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ def _visibility(template: Template) -> Iterator[Finding]:
             got=f"{visibility:g} seconds",
             allowed=f"{6 * timeout + window:g} or more: 6 x the {timeout:g} seconds that {function.logical_id} may run"
             + (f", and the batching window of {window:g}" if window else ""),
-            fix="Raise it; else messages come back, and are worked off again, while they are being worked on"
+            fix="Raise it: otherwise messages become visible and are processed again while they are being processed"
             + (", and Lambda refuses the mapping." if visibility < timeout else "."),
         )
 
@@ -58,8 +58,8 @@ def _over_pull(template: Template) -> Iterator[Finding]:
             location="ScalingConfig.MaximumConcurrency",
             got="nothing" if most is None else str(most),
             allowed=f"2 to {reserved}, the reserved concurrency of {function.logical_id}",
-            fix="Set it. The pollers do not know the reservation: what is throttled counts as received, and ends in "
-            "the dead-letter queue without ever having run.",
+            fix="Set it: the pollers ignore the reserved concurrency, and a message that is throttled counts as "
+            "received, so it can end in the dead-letter queue without having run.",
         )
 
 
@@ -73,7 +73,7 @@ def _without_dead_letters(template: Template) -> Iterator[Finding]:
                 location="RedrivePolicy",
                 got="nothing",
                 allowed="a dead-letter queue, after 5 or more receives",
-                fix="Give it one. A message that cannot be worked off runs until it expires, and is gone.",
+                fix="Add one: a message that cannot be processed is retried until it expires, and is then lost.",
             )
 
 
@@ -108,8 +108,8 @@ def _unconsumed(template: Template) -> Iterator[Finding]:
                 location="",
                 got="neither a consumer nor an alarm",
                 allowed="one of the two",
-                fix="Alarm on ApproximateNumberOfMessagesVisible, or consume it; else nobody learns of what failed, "
-                "and whoever waits for it waits for ever.",
+                fix="Alarm on ApproximateNumberOfMessagesVisible, or consume it: otherwise nobody learns that messages "
+                "failed.",
             )
 
 
@@ -145,7 +145,8 @@ def _partial_batches(template: Template) -> Iterator[Finding]:
                 location="FunctionResponseTypes",
                 got="nothing" if not kinds else str(kinds),
                 allowed="ReportBatchItemFailures, or a BatchSize of 1",
-                fix="Turn it on, and return the failed messages' ids; else one bad message has its batch run again.",
+                fix="Turn it on, and return the failed messages' ids: otherwise one failed message makes the whole "
+                "batch run again.",
             )
 
 
@@ -160,7 +161,7 @@ CHECKS = (
     Check(
         code="queue-visibility-timeout",
         title="a queue hides a message for 6 x the function's timeout, and the batching window",
-        why="Messages come back while they are being worked on.",
+        why="Messages are processed again while they are being processed.",
         source=_LAMBDA_SQS,
         find=_visibility,
     ),
@@ -174,7 +175,7 @@ CHECKS = (
     Check(
         code="queue-without-dead-letter-queue",
         title="a queue that a function works off has a dead-letter queue",
-        why="A message that cannot be worked off runs until it expires, and is gone.",
+        why="A message that cannot be processed is retried until it expires, and is then lost.",
         source=_ERRORS,
         find=_without_dead_letters,
     ),
@@ -188,7 +189,7 @@ CHECKS = (
     Check(
         code="dead-letter-queue-unattended",
         title="somebody attends to a dead-letter queue: a consumer or an alarm",
-        why="Nobody learns of what failed.",
+        why="Nobody learns that messages failed.",
         source=_ERRORS,
         find=_unconsumed,
     ),
@@ -202,7 +203,7 @@ CHECKS = (
     Check(
         code="batch-item-failures",
         title="a function that takes several messages reports which of them failed",
-        why="One bad message has its whole batch run again.",
+        why="One failed message makes the whole batch run again.",
         source=_ERRORS,
         find=_partial_batches,
     ),

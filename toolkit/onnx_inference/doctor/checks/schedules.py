@@ -1,4 +1,4 @@
-"""Schedules that keep functions warm, or run them."""
+"""Schedules that invoke functions often, as those that keep them warm do."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from onnx_inference.doctor.template import ALIAS, Resource, Template, mappings
 
 _MINUTES = {"minute": 1, "minutes": 1, "hour": 60, "hours": 60, "day": 1440, "days": 1440}
 _OFTEN = 15
-"""Minutes: whatever runs as often as this is run again by itself before a retry of a day ago is of use."""
+"""Minutes between two runs. With so short a time the next run replaces a retry."""
 
 
 def _often(schedule: Resource) -> bool:
@@ -43,7 +43,8 @@ def _unqualified(template: Template) -> Iterator[Finding]:
                     location=location,
                     got=f"$LATEST of {function.logical_id}",
                     allowed=f"the alias {aliases[function.logical_id]}",
-                    fix="Target the alias: environments belong to one version, and requests by the alias meet others.",
+                    fix="Target the alias: environments belong to one version, and requests through the alias use "
+                    "another.",
                 )
 
 
@@ -69,7 +70,7 @@ CHECKS = (
     Check(
         code="warmer-misses-alias",
         title="what runs often to keep a function warm goes to the alias that is used",
-        why="It warms environments that no request meets.",
+        why="It warms environments that no request uses.",
         source="https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html",
         find=_unqualified,
     ),

@@ -35,16 +35,16 @@ class _Graph:
     def convolution(
         self, x: str, channels: tuple[int, int], kernel: int = 1, stride: int = 1, relu: bool = True
     ) -> str:
-        """With its bias, as an exporter leaves it that has folded the batch normalisation into it."""
+        """A convolution with a bias, as exporters write it after folding the batch normalisation into it."""
         incoming, outgoing = channels
-        scale = float(np.sqrt((2 if relu else 0.2) / (incoming * kernel * kernel)))  # activations stay of one size
+        scale = float(np.sqrt((2 if relu else 0.2) / (incoming * kernel * kernel)))  # keeps activations of one size
         inputs = [x, self.weight((outgoing, incoming, kernel, kernel), scale), self.weight((outgoing,), 0.01)]
         pads = [kernel // 2] * 4
         y = self.add("Conv", inputs, kernel_shape=[kernel, kernel], strides=[stride, stride], pads=pads)
         return self.add("Relu", [y]) if relu else y
 
 
-def resnet50() -> onnx.ModelProto:
+def model() -> onnx.ModelProto:
     """`image` FP32 [batch, 3, 224, 224] to `logits` FP32 [batch, 1000]; about 25.5 million parameters."""
     graph = _Graph()
     x = graph.convolution("image", (3, 64), kernel=7, stride=2)
@@ -81,5 +81,5 @@ def saved(path: Path) -> Path:
     """Builds the model once; a later run finds it."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        onnx.save(resnet50(), path)
+        onnx.save(model(), path)
     return path

@@ -1,4 +1,4 @@
-"""Every tensor of a model, wherever it hides: also in subgraphs, attributes, functions and sparse initialisers."""
+"""Walks a model: its graphs, nodes and tensors, also those in subgraphs, functions, attributes and sparse tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundTensor:
     """A tensor and whether onnxruntime can map it from a file.
 
     Attributes:
@@ -38,14 +38,14 @@ def nodes(model: ModelProto) -> Iterator[NodeProto]:
         yield from function.node
 
 
-def tensors(model: ModelProto) -> Iterator[Found]:
+def tensors(model: ModelProto) -> Iterator[FoundTensor]:
     """Every tensor that holds values."""
     for graph in graphs(model):
         for tensor in graph.initializer:
-            yield Found(tensor, mappable=True)
+            yield FoundTensor(tensor, mappable=True)
         for sparse in graph.sparse_initializer:
-            yield Found(sparse.values, mappable=False)
-            yield Found(sparse.indices, mappable=False)
+            yield FoundTensor(sparse.values, mappable=False)
+            yield FoundTensor(sparse.indices, mappable=False)
         yield from _of_attributes(graph, mappable=True)
     for function in model.functions:
         yield from _of_attributes(function, mappable=False)
@@ -79,19 +79,19 @@ def _subgraphs(candidates: Iterable[NodeProto]) -> Iterator[GraphProto]:
                 yield from attribute.graphs
 
 
-def _of_attributes(owner: GraphProto | FunctionProto, *, mappable: bool) -> Iterator[Found]:
+def _of_attributes(owner: GraphProto | FunctionProto, *, mappable: bool) -> Iterator[FoundTensor]:
     for node in owner.node:
         constant = mappable and node.op_type == "Constant" and node.domain in ("", "ai.onnx")
         for attribute in node.attribute:
             if attribute.type == AttributeProto.TENSOR:
-                yield Found(attribute.t, mappable=constant)
+                yield FoundTensor(attribute.t, mappable=constant)
             elif attribute.type == AttributeProto.TENSORS:
                 for tensor in attribute.tensors:
-                    yield Found(tensor, mappable=False)
+                    yield FoundTensor(tensor, mappable=False)
             elif attribute.type == AttributeProto.SPARSE_TENSOR:
-                yield Found(attribute.sparse_tensor.values, mappable=False)
-                yield Found(attribute.sparse_tensor.indices, mappable=False)
+                yield FoundTensor(attribute.sparse_tensor.values, mappable=False)
+                yield FoundTensor(attribute.sparse_tensor.indices, mappable=False)
             elif attribute.type == AttributeProto.SPARSE_TENSORS:
                 for sparse in attribute.sparse_tensors:
-                    yield Found(sparse.values, mappable=False)
-                    yield Found(sparse.indices, mappable=False)
+                    yield FoundTensor(sparse.values, mappable=False)
+                    yield FoundTensor(sparse.indices, mappable=False)

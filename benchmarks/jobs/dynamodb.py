@@ -1,14 +1,13 @@
-"""A DynamoDB that is no bottleneck: answers in this process, below boto3, after the latency of the real one.
+"""A DynamoDB in this process: it answers boto3's requests after the latency of the real one.
 
-What boto3 does (serialising, signing, parsing) is done; what is not there is the network and TLS. The conditions are
-not evaluated, because every job of the benchmark is new: each change is answered as written.
+boto3 serialises, signs and parses as always; only the network and TLS are left out. Conditions are not evaluated,
+because every job of the benchmark is new: each change is answered as written.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections import Counter
 from time import sleep
 from typing import Any
 
@@ -24,14 +23,12 @@ class LoopbackClients(Clients):
     """Clients that reach no network.
 
     Attributes:
-        calls: how many, by operation.
-        writes: items written.
+        writes: How many items were written.
     """
 
     def __init__(self, latency: float = LATENCY) -> None:
         super().__init__()
         self.latency = latency
-        self.calls: Counter[str] = Counter()
         self.writes = 0
 
     def _made(self, service: str) -> Any:
@@ -41,7 +38,6 @@ class LoopbackClients(Clients):
 
     def _answer(self, request: Any, **_: Any) -> AWSResponse:
         operation = request.headers["X-Amz-Target"].decode().rpartition(".")[2]
-        self.calls[operation] += 1
         sleep(self.latency)
         statements = len(json.loads(request.body)["Statements"]) if operation == "BatchExecuteStatement" else 1
         self.writes += statements

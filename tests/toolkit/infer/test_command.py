@@ -1,4 +1,4 @@
-"""The client against a server that keeps what it was sent."""
+"""`onnx-inference infer` against a server that keeps what it was sent."""
 
 import json
 import struct
@@ -8,9 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from onnx_inference.cli import main
-from onnx_inference.infer import tensors
-from onnx_inference.infer.signing import RequestSigner
-from onnx_inference.infer.tensors import TensorMismatch, TensorSpec
 from onnx_inference.local.gateway.http_server import ApiServer, HttpResponse
 from onnx_inference.local.gateway.signature_v4 import SignatureRejected, SignatureVerifier
 
@@ -31,6 +28,7 @@ class Server:
         self.verifier = None
         self.forbidden = b'{"message":"Forbidden"}'
         self.error = None
+        self.prediction = None
 
     def answer(self, request):
         self.requests.append(request)
@@ -43,6 +41,8 @@ class Server:
             return self.error
         if request.method == "GET":
             return HttpResponse(200, (), json.dumps(METADATA).encode())
+        if self.prediction is not None:
+            return self.prediction
         length = int(request.header("Inference-Header-Content-Length") or len(request.body))
         document = json.loads(request.body[:length])
         values = np.array([[0.25, 2.0]], dtype=np.float32)
@@ -168,37 +168,27 @@ def test_an_endpoint_that_is_not_there():
     assert "cannot be reached" in result.output
 
 
-@pytest.mark.parametrize(("datatype", "name"), sorted(tensors._NUMPY_NAMES.items()))
-def test_datatypes_go_there_and_back(datatype, name):
-    values = np.array([[0, 1], [1, 0]], dtype=name)
-    spec = TensorSpec("t", datatype, (-1, 2))
-    array = tensors.cast(values.tolist() if datatype not in ("FP16",) else values, spec)
-    assert array.dtype == values.dtype
-    assert np.array_equal(tensors.from_bytes(tensors.to_bytes(array, datatype), datatype, (2, 2)), values)
-    assert np.array_equal(tensors.from_json(tensors.to_json(array), datatype, (2, 2)), values)
+def test_what_is_no_url_is_said_at_once():
+    for url in ("shop.example.com", "ftp://shop.example.com", "http://shop.example.com:port", "http://"):
+        result = CliRunner().invoke(main, ["infer", url, "--model", "m", "-i", "a=1"])
+        assert (result.exit_code, result.output) == (1, f"Error: {url!r} is not an http or https URL\n")
 
 
-def test_text_goes_there_and_back():
-    array = tensors.cast([["a"], ["ü€"]], TensorSpec("t", "BYTES", (-1, 1)))
-    raw = tensors.to_bytes(array, "BYTES")
-    assert raw == b"\x01\x00\x00\x00a\x05\x00\x00\x00" + "ü€".encode()
-    assert tensors.from_bytes(raw, "BYTES", (2, 1)).tolist() == [["a"], ["ü€"]]
-    assert tensors.to_json(array) == ["a", "ü€"]
-
-
-def test_numbers_outside_a_datatype_are_refused():
-    with pytest.raises(TensorMismatch, match="outside the range of UINT8"):
-        tensors.cast([300], TensorSpec("t", "UINT8", (1,)))
-    with pytest.raises(TensorMismatch, match="float64 given, the model takes INT64"):
-        tensors.cast([1.5], TensorSpec("t", "INT64", (1,)))
-    assert tensors.cast([3], TensorSpec("t", "UINT8", (1,))).dtype == np.uint8
-
-
-def test_the_region_may_come_from_the_environment(monkeypatch):
-    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    url = "http://127.0.0.1:8080/v2"
-    headers = RequestSigner(url, "execute-api", None).headers("GET", url, b"", {})
-    assert "/eu-central-1/execute-api/aws4_request" in headers["Authorization"]
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html>", "answered with no JSON object"),
+        (b'{"outputs": [{"name": "y", "datatype": "FP32", "shape": [1]}]}', "KeyError: 'data'"),
+        (b'{"outputs": [{"name": "y", "datatype": "FP32", "shape": [3], "data": [1]}]}', "cannot be read: ValueError"),
+        (
+            b'{"outputs": [{"name": "y", "datatype": "BF16", "shape": [1], "data": [1]}]}',
+            "datatype BF16 cannot be read",
+        ),
+        (b'{"outputs": ["y"]}', "cannot be read: AttributeError"),
+    ],
+)
+def test_a_response_that_cannot_be_read_is_an_error_with_the_cause(run, server, body, said):
+    server.prediction = HttpResponse(200, (), body)
+    result = run("-i", "image=[[1, 2]]")
+    assert result.exit_code == 1
+    assert said in result.output
