@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 
 from fuzz.grammar import DATATYPES, Choices, document, event, shape, text, value
 from onnx_handler.errors import LONGEST_MESSAGE, InferenceError
-from onnx_handler.http import Room
+from onnx_handler.http import Handler
 from onnx_handler.protocol import content_encoding
 from onnx_handler.protocol.events import RESPONSE_LIMIT
 from onnx_handler.tensors.codecs import from_json, from_raw, to_json, to_raw
@@ -53,7 +53,7 @@ def every_datatype() -> Any:
 
 
 @cache
-def rooms() -> list[tuple[Room, Signature]]:
+def handlers() -> list[tuple[Handler, Signature]]:
     """The models that requests go to, each with its signature."""
     made = []
     with tempfile.TemporaryDirectory() as directory:
@@ -69,11 +69,11 @@ def rooms() -> list[tuple[Room, Signature]]:
         ):
             package = models.save(model, Path(directory) / str(index))
             with patch.dict(os.environ, MODEL_PATH=str(package)):
-                room = Room()
-            metadata = room.handle(post("GET", "/v2/models/model", {}, b""), None)
+                handler = Handler()
+            metadata = handler.handle(post("GET", "/v2/models/model", {}, b""), None)
             signature = json.loads(metadata["body"])
             inputs = [(one["name"], one["datatype"], one["shape"]) for one in signature["inputs"]]
-            made.append((room, (inputs, [one["name"] for one in signature["outputs"]])))
+            made.append((handler, (inputs, [one["name"] for one in signature["outputs"]])))
     return made
 
 
@@ -88,9 +88,9 @@ def post(method: str, path: str, headers: dict[str, str], body: bytes) -> dict[s
     }
 
 
-def asked(room: Room, sent: Any) -> None:
+def asked(handler: Handler, sent: Any) -> None:
     """Sends one event; holds the answer to what every answer is."""
-    answer = room.handle(sent, None)
+    answer = handler.handle(sent, None)
     status = answer["statusCode"]
     ended[str(status)] += 1
     assert 200 <= status < 300 or 400 <= status < 500, answer["body"]
@@ -122,12 +122,12 @@ def asked(room: Room, sent: Any) -> None:
 def still_good() -> None:
     """A good request after whatever came before it."""
     good = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}'
-    answer = rooms()[0][0].handle(post("POST", INFER, {}, good), None)
+    answer = handlers()[0][0].handle(post("POST", INFER, {}, good), None)
     assert json.loads(answer["body"])["outputs"][0]["data"] == [60.0, 70.0, 80.0]
 
 
 def http(data: bytes) -> None:
-    """The request as text: first line `room method path`, headers, an empty line, the body.
+    """The request as text: first line `handler method path`, headers, an empty line, the body.
 
     `@gzip` among the headers compresses the body, and the content length `@` is that of what is ahead of `@raw@`.
     """
@@ -142,19 +142,19 @@ def http(data: bytes) -> None:
         headers = {name: str(len(before)) if held == "@" else held for name, held in headers.items()}
     if "@gzip" in lines:
         body = gzip.compress(body, 1)
-    chosen = rooms()[ord(index[0]) % len(rooms()) if index else 0][0]
+    chosen = handlers()[ord(index[0]) % len(handlers()) if index else 0][0]
     asked(chosen, post(method, path, headers, body))
 
 
 def events(data: bytes) -> None:
     """Any event."""
-    asked(rooms()[0][0], event(Choices(data)))
+    asked(handlers()[0][0], event(Choices(data)))
 
 
 def inference(data: bytes) -> None:
     """An inference request near enough to a good one, to one of the models."""
     choices = Choices(data)
-    room, signature = choices.of(rooms())
+    handler, signature = choices.of(handlers())
     made, raw = document(choices, *signature)
     head = json.dumps(made).encode()
     headers = {}
@@ -171,7 +171,7 @@ def inference(data: bytes) -> None:
     if choices.seldom():
         place = choices.byte() % (len(body) + 1)
         body = body[:place] + choices.raw(4) + body[place + choices.below(4) :]
-    asked(room, post("POST", INFER, headers, body))
+    asked(handler, post("POST", INFER, headers, body))
 
 
 def codecs(data: bytes) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_handler.queue import Room
+from onnx_handler.queue import Handler
 
 from . import models
 from .cloud import LATENCY, LoopbackClients
@@ -97,7 +97,7 @@ def worker(path: Path, clients: LoopbackClients, batch: int, rows: int) -> Calla
         "MICRO_BATCH_SIZE": str(rows),
         "MODEL_PATH": str(path),
     }
-    room = Room(clients)
+    room = Handler(clients)
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 600_000)
 
     def work(messages: list[dict[str, Any]]) -> None:

@@ -24,9 +24,10 @@ def staged(name: str, workplace: Path) -> Path:
         package = root / "onnx_handler"
         shutil.copytree(REPOSITORY / "runtime" / "onnx_handler", package, ignore=without_bytecode)
         if name != "onnx_handler":
-            (package / "prefetch.py").open("a").write("\n")
-            text = (package / "prefetch.py").read_text()
-            (package / "prefetch.py").write_text(text.replace("\nstart(os.environ)\n", "\n"))
+            text = (package / "http.py").read_text()
+            begins = "\nprefetch.start(os.environ)"
+            assert begins in text
+            (package / "http.py").write_text(text.replace(begins, "\n"))
     else:
         source = Path(__file__).parent / "competitors" / name
         shutil.copytree(source, root, ignore=without_bytecode)

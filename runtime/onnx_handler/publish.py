@@ -26,8 +26,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ModelUnusable
+from .model_objects import Part, check_digest, read
 from .storage.download import download, mismatches
-from .storage.parts import Part, check_digest, read
 
 _log = logging.getLogger("onnx_handler")
 

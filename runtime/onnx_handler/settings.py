@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .errors import ModelUnusable
 
 if TYPE_CHECKING:
-    from .storage.parts import Part
+    from .model_objects import Part
 
 NAMES = frozenset(
     {
@@ -111,7 +111,7 @@ class Settings(NamedTuple):
                 )
         parts: tuple[Part, ...] = ()
         if objects:
-            from .storage.parts import check_digest, parse
+            from .model_objects import check_digest, parse
 
             parts = parse(what_objects, objects)
             check_digest(what_objects, parts, model.get("digest") or "")

@@ -54,7 +54,7 @@ class Goldens(NamedTuple):
     min_agreement: float | None
 
 
-class Room:
+class Handler:
     """What the hook holds: clients, made when they are needed."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -239,4 +239,4 @@ def _examples(expected: Array, got: Array, within: Array) -> Iterator[str]:
         yield f"; e.g. at {[int(index) for index in place]} it is {values[0]}, not {values[1]}"
 
 
-handler = Room().handle
+handler = Handler().handle

@@ -20,9 +20,9 @@ ACTIONS = {
     "query": "dynamodb:Query",
     "update_item": "dynamodb:UpdateItem",
 }
-ROOMS = {
-    "worker": (("queue.py", "job_worker.py"), _permissions.WORK_ON_JOBS),
-    "job api": (("job_api.py",), _permissions.SUBMIT_JOBS),
+COMMANDS = {
+    "worker": (("queue.py", "jobs/worker.py"), _permissions.WORK_ON_JOBS),
+    "job api": (("jobs/api.py",), _permissions.SUBMIT_JOBS),
     "dead letters": (("dead_letters.py",), _permissions.BURY_JOBS),
     "sweeper": (("sweep.py",), (*_permissions.EXPIRE_JOBS, *_permissions.FIND_OPEN_JOBS)),
 }
@@ -45,7 +45,9 @@ def parsed(name: str) -> ast.Module:
 
 def actions_by_method() -> dict[str, set[str]]:
     """Method of `JobTable` -> the actions that it needs, those of the methods that it calls included."""
-    (table,) = (node for node in parsed("jobs.py").body if isinstance(node, ast.ClassDef) and node.name == "JobTable")
+    (table,) = (
+        node for node in parsed("jobs/table.py").body if isinstance(node, ast.ClassDef) and node.name == "JobTable"
+    )
     methods = {node.name: calls(node) for node in table.body if isinstance(node, ast.FunctionDef)}
     actions = {
         name: {ACTIONS[called] for owner, called in made if owner == "_client"} for name, made in methods.items()
@@ -58,9 +60,9 @@ def actions_by_method() -> dict[str, set[str]]:
     return actions
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_may_do_with_the_table_what_it_does(room: str) -> None:
-    files, permitted = ROOMS[room]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_function_may_do_with_the_table_what_its_command_does(command: str) -> None:
+    files, permitted = COMMANDS[command]
     by_method = actions_by_method()
     needed: set[str] = set()
     for file in files:

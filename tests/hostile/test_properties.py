@@ -38,7 +38,7 @@ def ask(
     target: Target, source: events.Builder, body: bytes, headers: dict[str, str], path: str = INFER
 ) -> tuple[int, Any]:
     event = source("POST", path, headers, body)
-    status, _, answer = events.answered(target.room.handle(event, CONTEXT))
+    status, _, answer = events.answered(target.handler.handle(event, CONTEXT))
     target.must_answer()
     return status, json.loads(answer)
 
@@ -193,7 +193,7 @@ def test_a_flag_that_is_none(target: Target, source: events.Builder, flag: str, 
 )
 def test_any_path_and_method(target: Target, source: events.Builder, path: str, method: str) -> None:
     event = source(method, f"/{path}", {}, b"")
-    status, _, _ = events.answered(target.room.handle(event, CONTEXT))
+    status, _, _ = events.answered(target.handler.handle(event, CONTEXT))
     assert status in (404, 405)
     target.must_answer()
 

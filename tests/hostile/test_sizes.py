@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from onnx import TensorProto
 
-from onnx_handler.http import Room
+from onnx_handler.http import Handler
 from onnx_handler.protocol.content_encoding import INFLATED_LIMIT
 from onnx_handler.protocol.request_form import JSON_LIMIT, MOST_STRINGS
 from tests.hostile.conftest import GOOD, Target
@@ -28,7 +28,7 @@ def strings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     directory = models.save(models.identity(TensorProto.STRING), tmp_path_factory.mktemp("model"))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MODEL_PATH", str(directory))
-        yield Target(Room(), events.function_url)
+        yield Target(Handler(), events.function_url)
 
 
 def filled(unit: bytes, size: int, datatype: str = "FP32") -> bytes:

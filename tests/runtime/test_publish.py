@@ -15,8 +15,8 @@ import pytest
 
 from onnx_handler import publish
 from onnx_handler.errors import ModelUnusable
+from onnx_handler.model_objects import Part, digest_of
 from onnx_handler.storage import s3
-from onnx_handler.storage.parts import Part, digest_of
 from tests.support.s3 import S3, document, refuse, serving
 
 

@@ -20,8 +20,8 @@ from onnx_handler.storage.prefetch import files_of
 from .model import Model
 
 if TYPE_CHECKING:
-    from onnx_handler.storage.model_store import Store
-    from onnx_handler.storage.parts import Part
+    from onnx_handler.model_objects import Part
+    from onnx_handler.storage.model_cache import ModelCache
 
 _log = logging.getLogger("onnx_handler")
 
@@ -76,7 +76,7 @@ class Repository:
 
     def __init__(self, every: list[Settings], cause: str = "") -> None:
         self._lock = RLock()
-        self._store: Store | None = None
+        self._cache: ModelCache | None = None
         self.cause = "" if every else cause
         if every:
             self._all = [Served(settings.model_name, settings.model_version, settings) for settings in every]
@@ -208,13 +208,13 @@ class Repository:
         served.metrics.loaded(model.load_time, fetch)
 
     def _obtain(self, settings: Settings) -> str:
-        from onnx_handler.storage.model_store import Store, default_directory, patience
+        from onnx_handler.storage.model_cache import ModelCache, default_directory, patience
 
-        if self._store is None:
-            self._store = Store(default_directory(), settings.cache_size, patience())
+        if self._cache is None:
+            self._cache = ModelCache(default_directory(), settings.cache_size, patience())
         while True:
             try:
-                return self._store.obtain(settings.model_objects)
+                return self._cache.obtain(settings.model_objects)
             except DiskFull:  # the files of a model in memory stay on the disk
                 if not self._evict([served for served in self.in_memory() if _objects(served)]):
                     raise
@@ -229,8 +229,8 @@ class Repository:
             return False
         oldest = min(candidates, key=lambda served: served.used)
         oldest.model = None  # a request that is using it keeps it until it is done
-        if self._store is not None and (objects := _objects(oldest)):
-            self._store.release(objects)
+        if self._cache is not None and (objects := _objects(oldest)):
+            self._cache.release(objects)
         _give_back()
         _log.info("model %r made place for another", oldest.name)
         return True

@@ -1,4 +1,4 @@
-"""The rooms of async inference, over the embedded cloud's table and bucket, and a queue that a test moves."""
+"""The handlers of async inference, over the embedded cloud's table and bucket, and a queue that a test moves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import pytest
 
 from onnx_handler import dead_letters, job_api, queue, sweep
 from onnx_handler.aws import Clients
-from onnx_handler.jobs import job_records
+from onnx_handler.jobs import lifecycle
+from onnx_handler.jobs.lifecycle import Record
+from onnx_handler.jobs.table import OPEN_INDEX, JobTable
 from tests.support import events, models
 
 pytest.importorskip("ministack.app")
@@ -34,7 +36,7 @@ SIGNATURES = {
 
 
 class Queue:
-    """Stands for SQS where the rooms send: keeps what they sent."""
+    """Stands for SQS where the handlers send: keeps what they sent."""
 
     def __init__(self) -> None:
         self.sent: dict[str, list[dict[str, Any]]] = {QUEUE: [], PARKED: []}
@@ -54,7 +56,7 @@ class Queue:
         message = {
             "messageId": f"message-{self.count}",
             "body": body,
-            "attributes": {"ApproximateReceiveCount": "0", "SentTimestamp": str(job_records.now())},
+            "attributes": {"ApproximateReceiveCount": "0", "SentTimestamp": str(lifecycle.now())},
             "messageAttributes": {
                 name: {"stringValue": value["StringValue"], "dataType": "String"}
                 for name, value in (attributes or {}).items()
@@ -95,11 +97,11 @@ class Service:
     def __init__(self, clients: TestClients) -> None:
         self.clients = clients
         self.queue = clients.queue
-        self.api = job_api.Room(clients)
-        self.worker = queue.Room(clients)
-        self.dead_letters = dead_letters.Room(clients)
-        self.sweeper = sweep.Room(clients)
-        self.table = job_records.JobTable(clients, TABLE)
+        self.api = job_api.Handler(clients)
+        self.worker = queue.Handler(clients)
+        self.dead_letters = dead_letters.Handler(clients)
+        self.sweeper = sweep.Handler(clients)
+        self.table = JobTable(clients, TABLE)
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, query: str = ""
@@ -139,7 +141,7 @@ class Service:
         answer = self.dead_letters.handle(delivered(*messages), context())
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
-    def record(self, job: str) -> job_records.Record:
+    def record(self, job: str) -> Record:
         record = self.table.get(job)
         assert record is not None
         return record
@@ -193,7 +195,7 @@ def create_table(dynamodb: Any) -> None:
         ],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": job_records.OPEN_INDEX,
+                "IndexName": OPEN_INDEX,
                 "KeySchema": [
                     {"AttributeName": "open", "KeyType": "HASH"},
                     {"AttributeName": "deadline", "KeyType": "RANGE"},
@@ -260,6 +262,6 @@ def service(start: Start) -> Service:
 def later() -> Iterator[Callable[[float], None]]:
     """Moves the clock of the records on, by seconds."""
     shift = [0]
-    real = job_records.now
-    with patch.object(job_records, "now", lambda: real() + shift[0]):
+    real = lifecycle.now
+    with patch.object(lifecycle, "now", lambda: real() + shift[0]):
         yield lambda seconds: shift.__setitem__(0, shift[0] + int(seconds * 1000))

@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from onnx_handler import job_api
-from onnx_handler.jobs import job_records
+from onnx_handler.jobs import api, lifecycle
 from onnx_handler.protocol.events import RESPONSE_LIMIT
 from tests.runtime.jobs.conftest import TIMEOUT, Service, Start, context, delivered, expected, request_body
 from tests.support import events, models
@@ -128,7 +128,7 @@ def test_there_is_no_result_of_a_job_that_did_not_succeed(service: Service, late
     _, submitted = service.submit(Job_Timeout="5")
     job = submitted["id"]
     if status == "FAILED":
-        service.table.change(job_records.fail(job, job_records.now(), "the cause"))
+        service.table.change(lifecycle.fail(job, lifecycle.now(), "the cause"))
     elif status == "EXPIRED":
         later(5)
     else:
@@ -156,7 +156,7 @@ def test_a_long_poll_ends_with_the_job(service: Service, monkeypatch: pytest.Mon
         if len(pauses) == 3:
             service.work(*service.waiting())
 
-    monkeypatch.setattr(job_api, "sleep", pause)
+    monkeypatch.setattr(api, "sleep", pause)
     assert service.show(submitted["id"], "wait=20")[1]["status"] == "SUCCEEDED"
     assert pauses == sorted(pauses)
 
@@ -164,14 +164,14 @@ def test_a_long_poll_ends_with_the_job(service: Service, monkeypatch: pytest.Mon
 def test_a_long_poll_ends_in_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     _, submitted = service.submit()
     clock = [0.0]
-    monkeypatch.setattr(job_api, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(job_api, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(api, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(api, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     assert service.show(submitted["id"], "wait=1000")[1]["status"] == "QUEUED"
-    assert clock[0] == pytest.approx(job_api.LONGEST_WAIT)
+    assert clock[0] == pytest.approx(api.LONGEST_WAIT)
     event = events.http_api("GET", f"/v2/models/model/jobs/{submitted['id']}", {}, b"") | {"rawQueryString": "wait=20"}
     clock[0] = 0.0
     service.api.handle(event, context(5))
-    assert clock[0] == pytest.approx(5 - job_api.RESERVE)
+    assert clock[0] == pytest.approx(5 - api.RESERVE)
 
 
 @pytest.mark.parametrize("query", ["wait=x", "wait=-1", "wait=nan", "wait=inf", "wait="])
@@ -272,7 +272,7 @@ def test_a_wrong_environment_is_an_answer(service: Service, monkeypatch: pytest.
     monkeypatch.delenv("JOBS_TABLE_NAME")
     monkeypatch.setenv("JOB_TIMEOUT", "soon")
     event = events.http_api("POST", "/v2/models/model/jobs", {}, request_body())
-    status, _, answer = events.answered(job_api.Room().handle(event, context()))
+    status, _, answer = events.answered(job_api.Handler().handle(event, context()))
     assert status == 503
     assert "JOBS_TABLE_NAME is not set; JOB_TIMEOUT is 'soon'" in json.loads(answer)["error"]
 
@@ -285,23 +285,27 @@ def test_signatures_that_cannot_be_read(
     if content is not None:
         (tmp_path / "wrong.json").write_text(content)
     event = events.http_api("POST", "/v2/models/model/jobs", {}, request_body())
-    answer = job_api.Room().handle(event, context())
+    answer = job_api.Handler().handle(event, context())
     assert answer["statusCode"] == 503
     assert "signatures" in answer["body"]
 
 
 IMPORTS = """
 import sys
-import onnx_handler.{room}
+import onnx_handler.{module}
 print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"numpy", "onnxruntime", "boto3"}}))
 """
 
 
-@pytest.mark.parametrize("room", ["job_api", "dead_letters", "sweep"])
-def test_what_a_room_without_a_model_imports(room: str) -> None:
+@pytest.mark.parametrize("module", ["job_api", "dead_letters", "sweep"])
+def test_what_a_command_without_a_model_imports(module: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "runtime")}
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTS.format(room=room)], capture_output=True, text=True, check=True, env=environment
+        [sys.executable, "-c", IMPORTS.format(module=module)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
     )
     assert done.stdout.strip() == "[]"
 
@@ -310,8 +314,8 @@ def test_dead_letters_say_why_and_can_be_sent_again(service: Service) -> None:
     _, submitted = service.submit()
     job = submitted["id"]
     (message,) = service.waiting()
-    service.table.change(job_records.start(job, 1, job_records.now()))
-    service.table.change(job_records.note(job, "ThrottlingException: the true cause"))
+    service.table.change(lifecycle.start(job, 1, lifecycle.now()))
+    service.table.change(lifecycle.note(job, "ThrottlingException: the true cause"))
     assert service.bury(message) == []
     record = service.record(job)
     assert (record.status, record.error) == ("FAILED", "ThrottlingException: the true cause")

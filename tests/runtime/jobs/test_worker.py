@@ -12,14 +12,15 @@ from onnx import TensorProto, helper
 
 from onnx_handler import aws, queue
 from onnx_handler.errors import ModelNotReady
-from onnx_handler.jobs import job_records, job_worker
+from onnx_handler.jobs import lifecycle
+from onnx_handler.jobs.worker import Worker
 from tests.runtime.jobs.conftest import BUCKET, TIMEOUT, Service, Start, context, delivered, expected, request_body
 from tests.support import models
 
 
 def outputs(service: Service, job: str) -> list[float]:
     record = service.record(job)
-    assert record.status == job_records.SUCCEEDED, record.error
+    assert record.status == lifecycle.SUCCEEDED, record.error
     body = record.result if record.result is not None else service.object(record.result_uri)
     values: list[float] = json.loads(body)["outputs"][0]["data"]
     return values
@@ -182,7 +183,7 @@ def test_duplicates_run_once(service: Service) -> None:
 def test_a_crashed_attempt_is_repeated(service: Service) -> None:
     _, submitted = service.submit()
     (message,) = service.waiting()
-    service.table.change(job_records.start(submitted["id"], 1, job_records.now()))  # and then the process died
+    service.table.change(lifecycle.start(submitted["id"], 1, lifecycle.now()))  # and then the process died
     message["attributes"]["ApproximateReceiveCount"] = "1"
     assert service.work(message) == []
     record = service.record(submitted["id"])
@@ -243,13 +244,13 @@ def test_the_result_of_a_job_that_was_cancelled_meanwhile_is_dropped(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, submitted = service.submit()
-    finish = job_worker.Worker.finish
+    finish = Worker.finish
 
     def cancelled_first(worker: Any, ran: Any) -> None:
         assert service.request("DELETE", f"/{submitted['id']}")[0] == 200
         finish(worker, ran)
 
-    monkeypatch.setattr(job_worker.Worker, "finish", cancelled_first)
+    monkeypatch.setattr(Worker, "finish", cancelled_first)
     assert service.work(*service.waiting()) == []
     record = service.record(submitted["id"])
     assert (record.status, record.result) == ("CANCELLED", None)
@@ -366,7 +367,7 @@ def test_a_wrong_environment_is_waited_for(service: Service, monkeypatch: pytest
     _, submitted = service.submit()
     (message,) = service.waiting()
     monkeypatch.delenv("MODEL_PATH")
-    broken = queue.Room(service.clients)
+    broken = queue.Handler(service.clients)
     assert broken.handle(delivered(message), context())["batchItemFailures"]
     assert "MODEL_PATH is not set" in service.record(submitted["id"]).last_error
     assert service.work(message) == []
