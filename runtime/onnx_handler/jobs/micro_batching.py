@@ -95,7 +95,7 @@ class MicroBatching:
                 answers[position] = _inference_error(error)
                 continue
             feeds = _Feeds(position, tensors, names)
-            rows = feeds.rows() if model.stacks and self._most_rows > 1 else None
+            rows = feeds.rows() if model.is_batchable and self._most_rows > 1 else None
             if rows is None or rows >= self._most_rows:
                 full.append([feeds])
                 continue

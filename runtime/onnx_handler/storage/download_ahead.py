@@ -45,9 +45,9 @@ def _download(environment: Mapping[str, str]) -> None:
 
     from .model_cache import ModelCache, default_directory
 
-    room: int | None = None
+    left: int | None = None
     for settings in Settings.all_from_environment(environment):
-        room = settings.model_memory if room is None else room
-        if settings.model_objects and (size := size_of(settings.model_objects)) <= room:
+        left = settings.model_memory if left is None else left
+        if settings.model_objects and (size := size_of(settings.model_objects)) <= left:
             ModelCache(default_directory(), settings.cache_size).obtain(settings.model_objects)
-            room -= size
+            left -= size

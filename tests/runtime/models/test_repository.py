@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -298,7 +299,7 @@ def test_a_model_in_memory_makes_place_on_the_disk(
                 "path": "extra",
                 "uri": f"s3://models/{name}/extra",
                 "size": 1,
-                "sha256": s3.sha256(name.encode()).hexdigest(),
+                "sha256": hashlib.sha256(name.encode()).hexdigest(),
             }
         )
         server.objects[f"{name}/extra"] = name.encode()
