@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from onnx_handler.http import Handler
+from tests.hostile.lambda_log import LambdaLog
 from tests.runtime.conftest import CONTEXT, Served
 from tests.runtime.conftest import serve as serve  # the fixture
 from tests.support import events, models
@@ -51,3 +53,12 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MODEL_PATH", str(directory))
         yield Target(Handler(), events.function_url)
+
+
+@pytest.fixture
+def lambda_log() -> Iterator[LambdaLog]:
+    """What the handler logs, as Lambda's own log handler would write it."""
+    log, handler = logging.getLogger("onnx_handler"), LambdaLog()
+    log.addHandler(handler)
+    yield handler
+    log.removeHandler(handler)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,15 +15,6 @@ from tests.support import events, models
 
 FINE = GOOD["inputs"][0]
 NAMES = ["\ud800", "\udfff\ud800", "\0", "\x1b[2J", "\u202e", "\n", "{}%s%(x)d", '"', "x" * 100_000, "\0" * 1_000_000]
-
-
-@pytest.fixture
-def lambda_log() -> Iterator[LambdaLog]:
-    log = logging.getLogger("onnx_handler")
-    handler = LambdaLog()
-    log.addHandler(handler)
-    yield handler
-    log.removeHandler(handler)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)

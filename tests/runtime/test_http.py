@@ -17,25 +17,8 @@ from onnx import TensorProto
 from onnx_handler.http import Handler
 from onnx_handler.protocol.open_inference import ROUTES
 from onnx_handler.tensors.codecs import RAW_TYPES, from_raw, widened
-from tests.runtime.conftest import CONTEXT, Serve
+from tests.runtime.conftest import CONTEXT, ONNX_TYPES, Serve
 from tests.support import events, models
-
-ONNX_TYPES = {
-    "BOOL": TensorProto.BOOL,
-    "UINT8": TensorProto.UINT8,
-    "UINT16": TensorProto.UINT16,
-    "UINT32": TensorProto.UINT32,
-    "UINT64": TensorProto.UINT64,
-    "INT8": TensorProto.INT8,
-    "INT16": TensorProto.INT16,
-    "INT32": TensorProto.INT32,
-    "INT64": TensorProto.INT64,
-    "FP16": TensorProto.FLOAT16,
-    "FP32": TensorProto.FLOAT,
-    "FP64": TensorProto.DOUBLE,
-    "BF16": TensorProto.BFLOAT16,
-    "BYTES": TensorProto.STRING,
-}
 
 
 def sample(datatype: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

@@ -1,3 +1,5 @@
+"""The deployment hook: what it sends, how it compares, what it reports to CodeDeploy."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""The handlers of async inference, over the embedded cloud's table and bucket, and a queue that a test moves."""
+"""The commands of async inference, with the table and bucket of the embedded cloud, and a queue of the tests' own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import onnx
 import pytest
+from botocore.exceptions import ClientError
 
 from onnx_handler import dead_letters, job_api, queue, sweep
 from onnx_handler.aws import Clients
@@ -36,7 +37,7 @@ SIGNATURES = {
 
 
 class Queue:
-    """Stands for SQS where the handlers send: keeps what they sent."""
+    """In place of SQS: keeps the messages that the commands send."""
 
     def __init__(self) -> None:
         self.sent: dict[str, list[dict[str, Any]]] = {QUEUE: [], PARKED: []}
@@ -67,7 +68,7 @@ class Queue:
 
 
 class TestClients(Clients):
-    """Real clients, but for SQS."""
+    """Real clients, except for SQS."""
 
     __test__ = False
 
@@ -122,7 +123,7 @@ class Service:
         return status, json.loads(answer)
 
     def waiting(self) -> list[dict[str, Any]]:
-        """The messages on the queue, which are then no longer there."""
+        """Takes all messages from the queue."""
         waiting = self.queue.sent[QUEUE]
         self.queue.sent[QUEUE] = []
         return waiting
@@ -152,6 +153,12 @@ class Service:
         return body
 
 
+def throttled() -> ClientError:
+    """The error of a call that AWS throttled."""
+    error = {"Error": {"Code": "ThrottlingException", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    return ClientError(error, "SendMessage")
+
+
 def request_body(rows: Any = ((1, 2, 3, 4),), **members: Any) -> bytes:
     flat = [value for row in rows for value in row]
     tensor = {"name": "x", "datatype": "FP32", "shape": [len(rows), 4], "data": flat}
@@ -159,7 +166,7 @@ def request_body(rows: Any = ((1, 2, 3, 4),), **members: Any) -> bytes:
 
 
 def expected(rows: Any) -> list[float]:
-    """What `models.matmul()` makes of them."""
+    """The output of `models.matmul()` for these rows."""
     return [float(sum(row[k] * (3 * k + column) for k in range(4))) for row in rows for column in range(3)]
 
 
@@ -260,7 +267,7 @@ def service(start: Start) -> Service:
 
 @pytest.fixture
 def later() -> Iterator[Callable[[float], None]]:
-    """Moves the clock of the records on, by seconds."""
+    """Moves the clock of the records forward, by seconds."""
     shift = [0]
     real = lifecycle.now
     with patch.object(lifecycle, "now", lambda: real() + shift[0]):

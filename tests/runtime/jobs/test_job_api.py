@@ -13,12 +13,12 @@ from urllib.parse import urljoin
 from urllib.request import urlopen
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ReadTimeoutError
 
 from onnx_handler import job_api
 from onnx_handler.jobs import api, lifecycle
 from onnx_handler.protocol.events import RESPONSE_LIMIT
-from tests.runtime.jobs.conftest import TIMEOUT, Service, Start, context, delivered, expected, request_body
+from tests.runtime.jobs.conftest import TIMEOUT, Service, Start, context, expected, request_body, throttled
 from tests.support import events, models
 
 ROOT = Path(__file__).parents[3]
@@ -227,11 +227,6 @@ def test_a_job_is_found_below_its_own_model_only(service: Service) -> None:
     assert service.api.handle(event, context())["statusCode"] == 404
 
 
-def throttled() -> ClientError:
-    error = {"Error": {"Code": "ThrottlingException", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    return ClientError(error, "SendMessage")
-
-
 def test_a_queue_that_does_not_take_the_message(service: Service) -> None:
     """The client is asked to come back, and its next attempt is like its first."""
     service.queue.fault = throttled()
@@ -308,123 +303,3 @@ def test_what_a_command_without_a_model_imports(module: str) -> None:
         env=environment,
     )
     assert done.stdout.strip() == "[]"
-
-
-def test_dead_letters_say_why_and_can_be_sent_again(service: Service) -> None:
-    _, submitted = service.submit()
-    job = submitted["id"]
-    (message,) = service.waiting()
-    service.table.change(lifecycle.start(job, 1, lifecycle.now()))
-    service.table.change(lifecycle.note(job, "ThrottlingException: the true cause"))
-    assert service.bury(message) == []
-    record = service.record(job)
-    assert (record.status, record.error) == ("FAILED", "ThrottlingException: the true cause")
-    assert service.request("GET", f"/{job}/result")[0] == 410
-    (parked,) = service.parked()
-    again = service.queue.put(parked["body"])
-    twice = service.queue.put(parked["body"])
-    service.waiting()
-    assert service.work(again) == []
-    record = service.record(job)
-    assert (record.status, record.error) == ("SUCCEEDED", "")
-    runs = service.worker._worker._batching.runs
-    assert service.work(twice) == []  # it revives the job once
-    assert service.worker._worker._batching.runs == runs
-
-
-def test_a_parked_message_of_an_sdk_has_its_job_and_no_deadline(service: Service, later: Any) -> None:
-    message = service.queue.put(request_body().decode())
-    service.waiting()
-    assert service.bury(message) == []
-    assert "never started" in service.record(message["messageId"]).error
-    (parked,) = service.parked()
-    later(3 * TIMEOUT)
-    again = service.queue.put(parked["body"])
-    assert service.work(again) == []
-    assert service.record(message["messageId"]).status == "SUCCEEDED"
-
-
-def test_a_dead_letter_of_a_finished_job_is_dropped(service: Service) -> None:
-    _, submitted = service.submit()
-    (message,) = service.waiting()
-    service.work(message)
-    assert service.bury(message) == []
-    assert service.record(submitted["id"]).status == "SUCCEEDED"
-    assert service.parked() == []
-
-
-def test_an_unreadable_dead_letter_is_kept_as_it_is(service: Service) -> None:
-    message = service.queue.put("\x01 no json")
-    assert service.bury(message) == []
-    assert service.record(message["messageId"]).status == "FAILED"
-    assert [parked["body"] for parked in service.parked()] == ["\x01 no json"]
-
-
-def test_a_dead_letter_that_cannot_be_parked_stays(service: Service) -> None:
-    _, submitted = service.submit()
-    (message,) = service.waiting()
-    fine = service.queue.put(json.dumps({"id": "fine", "body": request_body().decode()}))
-    service.queue.fault = throttled()
-    assert service.bury(message, fine) == [message["messageId"], "message-2"]
-    assert service.record(submitted["id"]).status == "FAILED"
-    service.queue.fault = None
-    assert service.bury(message, fine) == []
-    assert len(service.parked()) == 2
-
-
-def counted(output: str) -> dict[str, int]:
-    """The sums of the metrics that were written."""
-    sums: dict[str, int] = {}
-    for line in output.splitlines():
-        for name, value in json.loads(line).items():
-            if name.startswith("Jobs"):
-                sums[name] = sums.get(name, 0) + value
-    return sums
-
-
-def test_every_end_is_counted(service: Service, later: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    ids = [service.submit(Job_Timeout="60")[1]["id"] for _ in range(6)]
-    messages = service.waiting()
-    capsys.readouterr()
-    service.work(messages[0], dict(messages[0]), service.queue.put("unreadable"))
-    service.bury(messages[1])
-    later(61)
-    service.show(ids[2])
-    service.work(messages[3])
-    service.sweeper.handle({}, context())
-    assert counted(capsys.readouterr().out) == {
-        "JobsSucceeded": 1, "JobsDropped": 1, "JobsFailed": 2, "JobsExpired": 4
-    }  # fmt: skip
-
-
-def test_sweeping(service: Service, later: Any) -> None:
-    many = [service.submit(Job_Timeout="5")[1]["id"] for _ in range(60)]
-    kept = [service.submit()[1]["id"] for _ in range(3)]
-    assert service.sweeper.handle({}, context()) == {"expired": 0, "more": False}
-    later(6)
-    assert service.sweeper.handle({}, context()) == {"expired": 60, "more": False}
-    assert {service.record(job).status for job in many} == {"EXPIRED"}
-    assert {service.record(job).status for job in kept} == {"QUEUED"}
-    assert service.sweeper.handle({}, context()) == {"expired": 0, "more": False}
-
-
-def test_sweeping_is_bounded(service: Service, later: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnx_handler import sweep
-
-    for _ in range(20):
-        service.submit(Job_Timeout="5")
-    later(6)
-    monkeypatch.setattr(sweep, "MOST", 7)
-    done = []
-    while (run := service.sweeper.handle({}, context()))["expired"]:
-        assert run["expired"] <= 7
-        done.append(run["expired"])
-    assert sum(done) == 20
-    assert service.sweeper.handle({}, context(1))["more"]
-
-
-def test_rooms_that_are_no_api_say_what_they_take(service: Service) -> None:
-    with pytest.raises(ValueError, match="not a batch"):
-        service.dead_letters.handle(events.http_api("GET", "/", {}, b""), context())
-    assert delivered()["Records"] == []
-    assert service.worker.handle(delivered(), context()) == {"batchItemFailures": []}

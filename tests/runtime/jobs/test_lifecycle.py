@@ -1,4 +1,4 @@
-"""A job's record under any order of what can happen to it: a model of it is held to the handlers."""
+"""A job's record in any order of events: no change that is not allowed, no job that stays open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from onnx_handler.jobs import lifecycle
 from onnx_handler.jobs.lifecycle import CANCELLED, EXPIRED, FAILED, OPEN, QUEUED, RUNNING, SUCCEEDED, Record
 from onnx_handler.jobs.worker import Worker
-from tests.runtime.jobs.conftest import TABLE, Service, Start, expected
+from tests.runtime.jobs.conftest import TABLE, Service, Start, context, expected
 
 NAMES = ("a", "b", "c")
 # Each step is a few calls of the cloud's, so a failure is shown as it was found: to make it smaller takes minutes.
@@ -64,9 +64,9 @@ class Life(RuleBasedStateMachine):
         self.service.parked()
 
     def _counted(self, run: Any) -> Any:
-        def counted(worker: Any, taken: Any) -> None:
-            self.ran += [delivery.job.id for delivery in taken if delivery.answer is None]
-            run(worker, taken)
+        def counted(worker: Any, started: Any) -> None:
+            self.ran += [delivery.job.id for delivery in started if delivery.answer is None]
+            run(worker, started)
 
         return counted
 
@@ -121,7 +121,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        self.service.sweeper.handle({}, job_context())
+        self.service.sweeper.handle({}, context())
         for record in self._records().values():
             assert not record.is_overdue(lifecycle.now())
 
@@ -185,7 +185,7 @@ class Life(RuleBasedStateMachine):
         """However it came about, no job stays unfinished."""
         try:
             self.clock += 2_000_000
-            self.service.sweeper.handle({}, job_context())
+            self.service.sweeper.handle({}, context())
             assert all(not record.is_open for record in self._records().values())
         finally:
             for each in self.patches:
@@ -194,12 +194,6 @@ class Life(RuleBasedStateMachine):
 
 def _crash(*_: Any) -> Any:
     raise Crash
-
-
-def job_context() -> Any:
-    from tests.runtime.jobs.conftest import context
-
-    return context()
 
 
 def test_the_life_of_a_job(start: Start) -> None:

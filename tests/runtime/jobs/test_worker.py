@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnx_handler import aws, queue
+from onnx_handler import queue
 from onnx_handler.errors import ModelNotReady
 from onnx_handler.jobs import lifecycle
 from onnx_handler.jobs.worker import Worker
@@ -399,6 +399,7 @@ def test_a_warm_event_is_answered(service: Service) -> None:
 def test_an_event_that_is_no_batch(service: Service) -> None:
     with pytest.raises(ValueError, match="not a batch"):
         service.worker.handle({"version": "2.0"}, context())
+    assert service.worker.handle(delivered(), context()) == {"batchItemFailures": []}
 
 
 def test_a_throttled_statement_is_tried_by_itself(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,20 +430,3 @@ def test_what_a_call_of_many_is_not_allowed_is_done_one_by_one(
     monkeypatch.setattr(service.clients.get("dynamodb"), "batch_execute_statement", denied)
     assert service.work(*service.waiting()) == []
     assert {service.record(job).status for job in submitted_jobs} == {"SUCCEEDED"}
-
-
-def test_which_errors_pass() -> None:
-    from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError, ReadTimeoutError
-
-    def answered(code: str, status: int) -> ClientError:
-        return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutItem")
-
-    assert aws.is_transient(answered("ProvisionedThroughputExceededException", 400))
-    assert aws.is_transient(answered("SlowDown", 503))
-    assert aws.is_transient(answered("InternalError", 500))
-    assert aws.is_transient(ReadTimeoutError(endpoint_url="x"))
-    assert aws.is_transient(EndpointConnectionError(endpoint_url="x"))
-    assert not aws.is_transient(answered("AccessDeniedException", 400))
-    assert not aws.is_transient(answered("ValidationException", 400))
-    assert not aws.is_transient(ParamValidationError(report="x"))
-    assert not aws.is_transient(ValueError("x"))

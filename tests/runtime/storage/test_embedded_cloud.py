@@ -1,4 +1,4 @@
-"""The store against an S3 that is not ours: the embedded cloud of the local twin, and what boto3 put into it."""
+"""The cache with another S3 than the tests' own: the embedded cloud of the local twin, where boto3 put the model."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from onnx_handler.model_objects import Part, size_of
 from onnx_handler.storage import download, s3
 from onnx_handler.storage.download import JOURNAL
 from onnx_handler.storage.model_cache import VERIFIED, ModelCache, patience
-from tests.support.s3 import S3, refuse, serving
+from tests.support.s3 import S3, document, refuse, serving
 from tests.support.synth import ROOT
 
 Put = Callable[..., tuple[Part, ...]]
@@ -101,10 +102,6 @@ print(ModelCache(sys.argv[1]).obtain(parse("parts", json.loads(sys.argv[2]))))
 
 
 def start(server: S3, cache: str, parts: tuple[Part, ...]) -> subprocess.Popen[str]:
-    import json
-
-    from tests.support.s3 import document
-
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, cache, json.dumps(document(parts))],
         env={**os.environ, "PYTHONPATH": str(ROOT / "runtime"), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -155,18 +152,18 @@ def test_a_damaged_model_is_replaced(server: S3, cache: str, damage: Callable[[P
 
 
 def test_a_model_that_only_looks_changed_is_kept(server: S3, cache: str) -> None:
-    """After its content was hashed, and with the new looks noted."""
+    """After its content was hashed, and with the new metadata written."""
     parts = model(server)
     path = ModelCache(cache).obtain(parts)
     server.forget()
-    noted = (Path(path) / VERIFIED).read_text()
+    before = (Path(path) / VERIFIED).read_text()
     os.utime(Path(path) / "model.onnx")
     ModelCache(cache).obtain(parts)
-    assert (Path(path) / VERIFIED).read_text() != noted
+    assert (Path(path) / VERIFIED).read_text() != before
     assert server.asked == []
 
 
-def test_looks_of_before_a_restart_do_not_count(server: S3, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_of_before_a_restart_does_not_count(server: S3, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the kernel had not written to the disk by then may be lost."""
     parts = model(server)
     ModelCache(cache).obtain(parts)
@@ -348,10 +345,6 @@ def test_a_full_disk_makes_the_cache_smaller(server: S3, small_disk: Path, monke
 def test_a_limit_on_a_file_is_a_full_disk(server: S3, cache: str) -> None:
     parts = model(server, size=100_000)
     program = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n{PROGRAM}"
-    import json
-
-    from tests.support.s3 import document
-
     done = subprocess.run(
         [sys.executable, "-c", program, cache, json.dumps(document(parts))],
         env={**os.environ, "PYTHONPATH": str(ROOT / "runtime")},
