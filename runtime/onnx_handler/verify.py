@@ -20,7 +20,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from .aws import Clients
-from .tensors.codecs import RAW_TYPES, Array, datatype_of, to_json
+from .tensors.codecs import Array, datatype_of, numpy_type, to_json
 
 _log = logging.getLogger("onnx_handler")
 
@@ -148,13 +148,8 @@ def request(goldens: Goldens, inputs: Mapping[str, Array]) -> dict[str, Any]:
         datatype = datatype_of(array)
         if datatype is None:
             raise VerificationFailed(f"input {name!r} is of type {array.dtype}, which the protocol does not have")
-        if datatype == "BYTES":
-            values = array.ravel().tolist()
-            data = json.dumps([value if isinstance(value, str) else value.decode() for value in values])
-        else:
-            data = to_json(array, datatype)
         head = json.dumps({"name": name, "shape": list(array.shape), "datatype": datatype})
-        tensors.append(f'{head[:-1]}, "data": {data}}}')
+        tensors.append(f'{head[:-1]}, "data": {to_json(array, datatype)}}}')
     path = f"/v2/models/{quote(goldens.model, safe='')}/versions/{goldens.version}/infer"
     return {
         "version": "2.0",
@@ -178,13 +173,9 @@ def outputs_of(response: Any) -> dict[str, Array]:
     found = {}
     for tensor in json.loads(body)["outputs"]:
         datatype = tensor["datatype"]
-        dtype = np.dtype(object) if datatype == "BYTES" else _numpy_type(datatype)
+        dtype = np.dtype(object) if datatype == "BYTES" else numpy_type(datatype)
         found[tensor["name"]] = np.array(tensor["data"], dtype).reshape(tensor["shape"])
     return found
-
-
-def _numpy_type(datatype: str) -> np.dtype[Any]:
-    return np.dtype(np.float32) if datatype == "BF16" else RAW_TYPES[datatype]
 
 
 def check(goldens: Goldens, number: int, answered: Mapping[str, Array]) -> None:

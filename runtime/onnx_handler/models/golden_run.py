@@ -14,7 +14,7 @@ from time import perf_counter_ns
 import numpy as np
 
 from onnx_handler.metrics import Metrics
-from onnx_handler.tensors.codecs import RAW_TYPES, Array
+from onnx_handler.tensors.codecs import Array, numpy_type
 from onnx_handler.tensors.signature import TensorSpec
 
 from .model import Model
@@ -70,4 +70,4 @@ def _zeros(spec: TensorSpec) -> Array:
     shape = [1 if size == -1 else size for size in spec.shape]
     if spec.datatype == "BYTES":
         return np.full(shape, b"", dtype=object)
-    return np.zeros(shape, np.float32 if spec.datatype == "BF16" else RAW_TYPES[spec.datatype])
+    return np.zeros(shape, numpy_type(spec.datatype))

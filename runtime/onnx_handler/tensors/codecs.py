@@ -72,6 +72,11 @@ _DIGITS = {"FP16": "%.5g,", "FP32": "%.9g,"}
 _encode = JSONEncoder(separators=(",", ":")).encode
 
 
+def numpy_type(datatype: str) -> np.dtype[Any]:
+    """The numpy type of a datatype other than BYTES."""
+    return np.dtype(np.float32) if datatype == "BF16" else RAW_TYPES[datatype]
+
+
 def datatype_of(array: Array) -> str | None:
     """The datatype of a numpy array; None if the protocol has none for it."""
     dtype = array.dtype
@@ -100,7 +105,7 @@ def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Array:
 
 
 def _numbers(name: str, datatype: str, values: list[Any]) -> Array:
-    dtype = np.dtype(np.float32) if datatype == "BF16" else RAW_TYPES[datatype]
+    dtype = numpy_type(datatype)
     if dtype.kind == "f":
         try:
             if dtype.itemsize not in _NARROW_FLOATS:
