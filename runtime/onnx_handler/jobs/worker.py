@@ -158,11 +158,14 @@ class Worker:
             return False
 
     def _resolved(self, delivery: Delivery, record: Record | None) -> bool:
-        if record is None:
-            record = self._create(delivery)
-            if record is None:
-                return True
         job = delivery.job
+        if record is None:
+            first = self._first_record(delivery)
+            record = self.table.create(first)
+            if record is None:
+                if not first.is_open:
+                    self.metrics.count(first.status, lifecycle.now() - delivery.sent)
+                return first.is_open
         if record.is_overdue(lifecycle.now()):
             outcome = self.table.change(lifecycle.expire(record, lifecycle.now()))
             self._settle(delivery, lifecycle.EXPIRED, outcome)
@@ -177,18 +180,13 @@ class Worker:
             return False
         return _known(self.table.change(lifecycle.start(job.id, delivery.attempt, lifecycle.now()))).done
 
-    def _create(self, delivery: Delivery) -> Record | None:
-        """Creates the record of a job that was put on the queue directly.
-
-        Returns:
-            None if the record is new, and RUNNING; otherwise the record that the job has: its own, or an EXPIRED one.
-        """
+    def _first_record(self, delivery: Delivery) -> Record:
+        """The record of a job that was put on the queue directly: RUNNING, or EXPIRED if it waited for too long."""
         job = delivery.job
-        made = self._record(job.id, job.model, job.version or "", delivery)._replace(fingerprint=_fingerprint(job))
-        if made.is_overdue(lifecycle.now()):
-            expired = made.expired(lifecycle.now())
-            return self.table.create(expired) or expired
-        return self.table.create(made._replace(status=lifecycle.RUNNING, attempts=delivery.attempt))
+        record = self._record(job.id, job.model, job.version or "", delivery)._replace(fingerprint=_fingerprint(job))
+        if record.is_overdue(lifecycle.now()):
+            return record.expired(lifecycle.now())
+        return record._replace(status=lifecycle.RUNNING, attempts=delivery.attempt)
 
     def _record(self, job: str, model: str, version: str, delivery: Delivery) -> Record:
         latest = delivery.sent + self._settings.timeout * 1000

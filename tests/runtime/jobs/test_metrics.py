@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.jobs.conftest import Service, context
+from tests.runtime.jobs.conftest import TIMEOUT, Service, context, request_body
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
@@ -67,3 +67,13 @@ def test_every_end_is_counted(service: Service, later: Any, capsys: pytest.Captu
     assert counted(capsys) == {
         "JobsSucceeded": 1, "JobsDropped": 1, "JobsFailed": 2, "JobsExpired": 4
     }  # fmt: skip
+
+
+def test_jobs_that_were_overdue_before_they_had_a_record(
+    service: Service, later: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = service.queue.put(request_body().decode())
+    later(TIMEOUT + 1)
+    service.work(message, dict(message))
+    assert counted(capsys) == {"JobsExpired": 1, "JobsDropped": 1}
+    assert service.record(message["messageId"]).status == "EXPIRED"
