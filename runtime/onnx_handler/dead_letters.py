@@ -59,14 +59,16 @@ class Handler:
         sent = int((delivered.get("attributes") or {}).get("SentTimestamp") or now)
         message: Message | None = None
         try:
-            model = (attributes.get("model") or {}).get("stringValue") or _UNNAMED
-            message = messages.read(text, message_id, model)
+            named = (attributes.get("model") or {}).get("stringValue") or _UNNAMED
+            message = messages.read(text, message_id, named)
             if message.model == _UNNAMED:
                 message = message._replace(model="")
             job, model, version = message.id, message.model, message.version or ""
         except UnreadableMessage as error:
             job, model, version = error.id or message_id, error.model, ""
             _log.warning("message %s: %s", message_id, error)
+            if model == _UNNAMED:
+                model = ""
         record = self._table.get(job)
         if record is None:
             made = Record(job, model, version, lifecycle.FAILED, sent, now, parked=message_id)

@@ -58,7 +58,9 @@ def test_a_dead_letter_of_a_finished_job_is_dropped(service: Service) -> None:
 def test_an_unreadable_dead_letter_is_kept_as_it_is(service: Service) -> None:
     message = service.queue.put("\x01 no json")
     assert service.bury(message) == []
-    assert service.record(message["messageId"]).status == "FAILED"
+    record = service.record(message["messageId"])
+    assert (record.status, record.model) == ("FAILED", "")
+    assert service.show(record.id)[0] == 200
     assert [parked["body"] for parked in service.parked()] == ["\x01 no json"]
 
 
