@@ -43,9 +43,9 @@ class Handler:
         """
         now = lifecycle.now()
         expired, seen = 0, 0
-        for part in range(lifecycle.OPEN_SHARDS):
+        for shard_number in range(lifecycle.OPEN_SHARDS):
             waiting: list[str] = []
-            for job in self._table.overdue(part, now, MOST - seen):
+            for job in self._table.overdue(shard_number, now, MOST - seen):
                 waiting.append(job)
                 seen += 1
                 if len(waiting) == KEYS_PER_CALL:

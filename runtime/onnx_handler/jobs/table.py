@@ -149,7 +149,7 @@ class JobTable:
             return map(function, arguments)
         return self._pool.map(function, arguments)
 
-    def overdue(self, part: int, now: int, most: int) -> Iterable[str]:
+    def overdue(self, shard_number: int, now: int, most: int) -> Iterable[str]:
         """Ids of the open jobs past their deadline in one shard of the index, the oldest first."""
         answer: Any = {"LastEvaluatedKey": None}
         while most > 0 and "LastEvaluatedKey" in answer:
@@ -159,7 +159,7 @@ class JobTable:
                 IndexName=OPEN_INDEX,
                 KeyConditionExpression="#o = :shard AND #d <= :now",
                 ExpressionAttributeNames={"#o": "open", "#d": "deadline"},
-                ExpressionAttributeValues={":shard": {"S": str(part)}, ":now": {"N": str(now)}},
+                ExpressionAttributeValues={":shard": {"S": str(shard_number)}, ":now": {"N": str(now)}},
                 Limit=min(most, 1000),
                 **({"ExclusiveStartKey": after} if after else {}),
             )
