@@ -22,7 +22,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Event, Thread
-from time import sleep, time
+from time import sleep, time, time_ns
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -104,7 +104,8 @@ def publish(properties: dict[str, Any], check: Callable[[], None] = lambda: None
         _sweep(mount)
         if os.path.isdir(path) or not _publish_new(parts, mount, name, check):  # noqa: PTH112
             _repair(parts, mount, name, check)
-        os.utime(path)  # its time of publication
+        now = time_ns()  # finer than the kernel's own timestamps, which have steps of milliseconds
+        os.utime(path, ns=(now, now))  # the time of publication, for `_prune`
         _prune(mount, name, keep)
     except OSError as error:
         raise ModelUnusable(f"the model cannot be written to {mount!r}: {error}") from error

@@ -300,6 +300,16 @@ def test_as_many_stay_as_are_kept(server: S3, tmp_path: Path, keep: int) -> None
     assert published(tmp_path) == sorted(name(parts) for parts in models[-keep:])
 
 
+def test_publications_are_in_order_however_fast_they_follow(server: S3, tmp_path: Path) -> None:
+    """The kernel's own timestamps have steps of milliseconds: two publications could have the same."""
+    models = [model(server, seed) for seed in range(2)]
+    times = []
+    for _ in range(20):
+        for parts in models:
+            times.append(Path(publish.publish(properties(parts, tmp_path))["Path"]).stat().st_mtime_ns)
+    assert times == sorted(set(times))
+
+
 def test_other_files_on_the_mount_are_left_alone(server: S3, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "notes.txt").write_text("")
