@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from threading import Condition, Thread
 from typing import NamedTuple
@@ -91,24 +91,23 @@ class _Download:
             for first in range(0, part.size, RANGE)
         ]
         self._there = _journaled(directory) if resume else set()
-        self._missing: Iterator[int] = iter([i for i in range(len(self._ranges)) if i not in self._there])
+        missing = [index for index in range(len(self._ranges)) if index not in self._there]
+        self._connections = min(CONNECTIONS, len(missing))
+        self._missing = iter(missing)
         self._changed = Condition()
         self._failure: BaseException | None = None
         self._stopped = False
         self._allocate = allocate
-        self._journal = _open_journal(directory) if resume else None
+        self._journal = _open_journal(directory, fresh=not self._there) if resume else None
         self._files: list[int] = []
 
     def run(self) -> None:
         threads: list[Thread] = []
         try:
             self._open_files()
-            missing = len(self._ranges) - len(self._there)
-            if missing:
+            if self._connections:
                 source = Source(patience=self._patience)
-                threads = [
-                    Thread(target=self._fetch, args=(source,), daemon=True) for _ in range(min(CONNECTIONS, missing))
-                ]
+                threads = [Thread(target=self._fetch, args=(source,), daemon=True) for _ in range(self._connections)]
             for thread in threads:
                 thread.start()
             self._hash()
@@ -211,10 +210,9 @@ def _journaled(directory: str) -> set[int]:
         return set()
 
 
-def _open_journal(directory: str) -> int:
-    there = _journaled(directory)
+def _open_journal(directory: str, *, fresh: bool) -> int:
     file = os.open(f"{directory}/{JOURNAL}", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    if not there:
+    if fresh:
         os.ftruncate(file, 0)
         os.write(file, f"{RANGE}\n".encode())
     return file

@@ -211,7 +211,12 @@ def test_damage_to_what_is_resumed_costs_a_second_download(server: S3, cache: st
     assert content(server, parts, ModelCache(cache).obtain(parts))
 
 
-@pytest.mark.parametrize("journal", ["", "1", "1000\n1\n9", "999\n0\n1\n", "x\ny\n", "1000\n\n"])
+OTHER_RANGES = "\n".join(map(str, range(100, 200)))
+
+
+@pytest.mark.parametrize(
+    "journal", ["", "1", "1000\n1\n9", "999\n0\n1\n", "x\ny\n", "1000\n\n", f"1000\n{OTHER_RANGES}\n"]
+)
 def test_a_journal_is_believed_as_far_as_it_goes(server: S3, cache: str, journal: str) -> None:
     parts = model(server)
     server.fault = lambda handler, ask: refuse(handler, 403, "AccessDenied", "") or True
