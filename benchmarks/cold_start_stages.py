@@ -12,9 +12,13 @@ import sys
 stages = {"interpreter": sys.cold_start_ready, "awslambdaric": perf_counter()}  # type: ignore[attr-defined]
 
 import gc
+import os
 
 gc.disable()
-import onnx_handler.storage.prefetch
+from onnx_handler.storage import prefetch
+
+prefetch.start(os.environ)
+prefetch.start = lambda environment: None  # `http` would start it again
 
 import numpy  # noqa: F401
 

@@ -89,7 +89,7 @@ def room() -> Handler:
     if runtime not in sys.path:
         sys.path.insert(0, runtime)
     http = importlib.import_module("onnx_handler.http")
-    return cast("Handler", http.Room().handle)
+    return cast("Handler", http.Handler().handle)
 
 
 def session(model: Path) -> Any:

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of the handler: what it must hold, and the grammar that its inputs are made by."""
+"""Coverage-guided fuzzing of the handler: the targets, and the grammar that makes inputs from bytes."""

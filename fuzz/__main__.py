@@ -19,16 +19,18 @@ sys.path[:0] = [str(ROOT), str(ROOT / "runtime")]
 with atheris.instrument_imports(include=["onnx_handler"]):
     import onnx_handler.http  # noqa: F401
 
-from fuzz.targets import TARGETS, ended, still_good  # noqa: E402 - after the handler, which is instrumented
+from fuzz.targets import TARGETS, ended, still_good  # noqa: E402 - after the handler, so that it is instrumented
 from tests.hostile.lambda_log import LambdaLog  # noqa: E402
 
 
 def main() -> None:
-    """Runs the target until `runs` inputs have been tried or one fails."""
+    """Runs the target until `runs` inputs were tried, or one fails."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("target", choices=sorted(TARGETS))
     parser.add_argument("--runs", type=int, default=100_000, help="how many inputs (default: %(default)s)")
-    parser.add_argument("--found", type=Path, help="directory for new inputs that reach new code; default: none kept")
+    parser.add_argument(
+        "--found", type=Path, help="directory to keep inputs that reach new code; default: none are kept"
+    )
     parser.add_argument("--memory", type=int, default=1024, help="MiB that the process may take (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -59,7 +61,7 @@ def main() -> None:
         "-len_control=20",
     ]
     options += [f"-seed={arguments.seed}", "-print_final_stats=1", f"-artifact_prefix={arguments.target}-"]
-    with TemporaryDirectory() as unkept:  # libFuzzer writes what it finds to the first directory
+    with TemporaryDirectory() as unkept:  # libFuzzer writes new inputs to the first directory
         directories = [str(arguments.found or unkept), str(CORPUS / arguments.target)]
         atheris.Setup([sys.argv[0], *options, *directories], one)
         atheris.Fuzz()

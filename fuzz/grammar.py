@@ -1,4 +1,4 @@
-"""Bytes to requests: every string of bytes is some request, near enough to a good one to get past the first check."""
+"""Makes requests from bytes: any bytes give a request that is valid enough to pass the first checks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEEPEST = 4
 
 
 class Choices:
-    """Reads choices from bytes; past their end every choice is the first one."""
+    """Choices made from bytes; past their end, every choice is the first one."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -61,7 +61,7 @@ class Choices:
 
 
 def text(choices: Choices) -> str:
-    """A string, of the awkward ones or any."""
+    """A string: one of the awkward ones, or any."""
     if choices.below(4):
         return choices.of(TEXTS)
     return choices.raw(choices.below(40)).decode("utf-8", "surrogateescape")
@@ -93,7 +93,7 @@ def shape(choices: Choices) -> Any:
 
 
 def scalars(choices: Choices, datatype: Any, count: int) -> list[Any]:
-    """As many values of a datatype, with one of another kind among them now and then."""
+    """Values of a datatype, sometimes with one of another kind among them."""
     made: list[Any] = []
     for _ in range(count):
         if choices.seldom():
@@ -119,7 +119,7 @@ def nested(flat: list[Any], sizes: list[Any]) -> Any:
 
 
 def counted(sizes: Any) -> int:
-    """How many values a shape holds, as far as it is worth making them."""
+    """How many values a shape holds, at most 64."""
     count = 1
     for size in sizes if isinstance(sizes, list) else []:
         count = min(count * size, 64) if isinstance(size, int) and size >= 0 else count

@@ -1,4 +1,4 @@
-"""What is fuzzed, and what must hold whatever the bytes: a target takes bytes and raises where something did not."""
+"""The targets: each takes bytes, and raises if something does not hold that must hold for any bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 
 from fuzz.grammar import DATATYPES, Choices, document, event, shape, text, value
 from onnx_handler.errors import LONGEST_MESSAGE, InferenceError
-from onnx_handler.http import Room
+from onnx_handler.http import Handler
 from onnx_handler.protocol import content_encoding
 from onnx_handler.protocol.events import RESPONSE_LIMIT
 from onnx_handler.tensors.codecs import from_json, from_raw, to_json, to_raw
@@ -28,14 +28,14 @@ from onnx_handler.tensors.datatypes import DATATYPES as SERVED
 from tests.support import models
 
 INFER = "/v2/models/model/infer"
-# How many inputs ended in which way, for the report at a run's end.
+# How many inputs ended in which way, for the report.
 ended: Counter[str] = Counter()
 
 Signature = tuple[list[tuple[str, str, list[int]]], list[str]]
 
 
 def every_datatype() -> Any:
-    """A model that gives back a tensor of each datatype that numpy and onnxruntime share."""
+    """A model that returns its inputs, one of each of several datatypes."""
     kinds = {
         "FP32": TensorProto.FLOAT,
         "INT64": TensorProto.INT64,
@@ -53,8 +53,8 @@ def every_datatype() -> Any:
 
 
 @cache
-def rooms() -> list[tuple[Room, Signature]]:
-    """The models that requests go to, each with its signature."""
+def handlers() -> list[tuple[Handler, Signature]]:
+    """A handler for each model that requests go to, with the model's signature."""
     made = []
     with tempfile.TemporaryDirectory() as directory:
         for index, model in enumerate(
@@ -69,11 +69,11 @@ def rooms() -> list[tuple[Room, Signature]]:
         ):
             package = models.save(model, Path(directory) / str(index))
             with patch.dict(os.environ, MODEL_PATH=str(package)):
-                room = Room()
-            metadata = room.handle(post("GET", "/v2/models/model", {}, b""), None)
+                handler = Handler()
+            metadata = handler.handle(post("GET", "/v2/models/model", {}, b""), None)
             signature = json.loads(metadata["body"])
             inputs = [(one["name"], one["datatype"], one["shape"]) for one in signature["inputs"]]
-            made.append((room, (inputs, [one["name"] for one in signature["outputs"]])))
+            made.append((handler, (inputs, [one["name"] for one in signature["outputs"]])))
     return made
 
 
@@ -88,9 +88,9 @@ def post(method: str, path: str, headers: dict[str, str], body: bytes) -> dict[s
     }
 
 
-def asked(room: Room, sent: Any) -> None:
-    """Sends one event; holds the answer to what every answer is."""
-    answer = room.handle(sent, None)
+def asked(handler: Handler, sent: Any) -> None:
+    """Sends one event, and checks what must hold of every answer."""
+    answer = handler.handle(sent, None)
     status = answer["statusCode"]
     ended[str(status)] += 1
     assert 200 <= status < 300 or 400 <= status < 500, answer["body"]
@@ -120,16 +120,17 @@ def asked(room: Room, sent: Any) -> None:
 
 
 def still_good() -> None:
-    """A good request after whatever came before it."""
+    """Sends a good request, which must be answered whatever came before it."""
     good = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}]}'
-    answer = rooms()[0][0].handle(post("POST", INFER, {}, good), None)
+    answer = handlers()[0][0].handle(post("POST", INFER, {}, good), None)
     assert json.loads(answer["body"])["outputs"][0]["data"] == [60.0, 70.0, 80.0]
 
 
 def http(data: bytes) -> None:
-    """The request as text: first line `room method path`, headers, an empty line, the body.
+    """The request as text: a first line `model method path`, headers, an empty line, the body.
 
-    `@gzip` among the headers compresses the body, and the content length `@` is that of what is ahead of `@raw@`.
+    The first character of `model` chooses the handler. `@gzip` among the headers compresses the body. A header with the
+    value `@` gets the length of the body before `@raw@`.
     """
     head, _, body = data.partition(b"\n\n")
     first, *lines = head.decode("utf-8", "surrogateescape").split("\n")
@@ -142,19 +143,19 @@ def http(data: bytes) -> None:
         headers = {name: str(len(before)) if held == "@" else held for name, held in headers.items()}
     if "@gzip" in lines:
         body = gzip.compress(body, 1)
-    chosen = rooms()[ord(index[0]) % len(rooms()) if index else 0][0]
+    chosen = handlers()[ord(index[0]) % len(handlers()) if index else 0][0]
     asked(chosen, post(method, path, headers, body))
 
 
 def events(data: bytes) -> None:
     """Any event."""
-    asked(rooms()[0][0], event(Choices(data)))
+    asked(handlers()[0][0], event(Choices(data)))
 
 
 def inference(data: bytes) -> None:
-    """An inference request near enough to a good one, to one of the models."""
+    """An almost valid inference request to one of the models."""
     choices = Choices(data)
-    room, signature = choices.of(rooms())
+    handler, signature = choices.of(handlers())
     made, raw = document(choices, *signature)
     head = json.dumps(made).encode()
     headers = {}
@@ -171,11 +172,11 @@ def inference(data: bytes) -> None:
     if choices.seldom():
         place = choices.byte() % (len(body) + 1)
         body = body[:place] + choices.raw(4) + body[place + choices.below(4) :]
-    asked(room, post("POST", INFER, headers, body))
+    asked(handler, post("POST", INFER, headers, body))
 
 
 def codecs(data: bytes) -> None:
-    """The codecs alone: what they read is of the shape that was said, and goes back to the same bytes or values."""
+    """The codecs alone: what they read has the declared shape, and is written as the same bytes or values."""
     choices = Choices(data)
     datatype = choices.of(sorted(SERVED))
     form = choices.below(3)
@@ -189,7 +190,7 @@ def codecs(data: bytes) -> None:
             offset = min(offset, len(body))
             array = from_raw("x", datatype, sizes, body, offset, len(body) - offset)
             again = bytes(to_raw(array, datatype))
-            if datatype != "BF16":  # whose NaNs lose their payload
+            if datatype != "BF16":  # its NaNs lose their payload
                 assert again == body[offset:]
         elif form == 1:
             array = from_json("x", datatype, sizes, value(choices))

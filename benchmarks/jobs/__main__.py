@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 
 from benchmarks.rounds import interleaved, ratios
-from onnx_handler.queue import Room
+from onnx_handler.queue import Handler
 
 from . import models
 from .dynamodb import LATENCY, LoopbackClients
@@ -99,7 +99,7 @@ def worker(path: Path, clients: LoopbackClients, batch: int, rows: int) -> Calla
         "MICRO_BATCH_SIZE": str(rows),
         "MODEL_PATH": str(path),
     }
-    room = Room(clients)
+    room = Handler(clients)
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 600_000)
 
     def work(messages: list[dict[str, Any]]) -> None:

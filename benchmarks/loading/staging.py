@@ -26,7 +26,7 @@ def staged(name: str, workplace: Path) -> Path:
         package = root / "onnx_handler"
         shutil.copytree(REPOSITORY / "runtime" / "onnx_handler", package, ignore=without_bytecode)
         if name == WITHOUT_PREFETCH:
-            _remove_prefetch(package / "storage" / "prefetch.py")
+            _remove_prefetch(package / "http.py")
     else:
         source = Path(__file__).parent / "competitors" / name
         shutil.copytree(source, root, ignore=without_bytecode)
@@ -36,6 +36,6 @@ def staged(name: str, workplace: Path) -> Path:
 
 def _remove_prefetch(module: Path) -> None:
     """Takes out the call by which importing the module begins to read or download the model."""
-    before, call, after = module.read_text().rpartition("\nstart(os.environ)\n")
+    before, call, after = module.read_text().rpartition("\nprefetch.start(os.environ)\n")
     assert call, f"{module} no longer starts the prefetch when it is imported"
     module.write_text(f"{before}\n{after}")

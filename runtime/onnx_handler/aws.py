@@ -1,7 +1,7 @@
-"""boto3's clients, made once and late, and which of their errors pass.
+"""boto3 clients, each created at its first use, and which of their errors are transient.
 
-Lambda's base image has boto3. Importing it and making a client takes a third of a second, so only rooms that are behind
-a queue or have nothing else to import use it; models come from S3 by a client of our own (`s3`).
+Lambda's base image has boto3. Importing it and creating a client takes a third of a second, so only commands that are
+behind a queue, or that have little else to import, use it. Models are downloaded by a client of our own (`storage.s3`).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any
 
-# Connections, and threads that use them side by side.
+# Connections of a client, and threads that use them in parallel.
 PARALLEL = 16
-# Seconds. A call that takes longer is made again by botocore, and after ATTEMPTS the job is handed back to the queue.
+# Seconds. botocore repeats a call that takes longer, up to ATTEMPTS in all; then the job is handed back to the queue.
 CONNECT_TIMEOUT = 2.0
 READ_TIMEOUT = 10.0
 ATTEMPTS = 4
@@ -38,7 +38,12 @@ _THROTTLES = frozenset(
 
 
 class Clients:
-    """Clients by service, each made at its first use. They are shared by threads, which boto3's clients allow."""
+    """Clients by service. Threads may share them, as boto3's clients allow.
+
+    Args:
+        attempts: calls in all, when one fails and is repeated.
+        read_timeout: seconds that one call may take.
+    """
 
     def __init__(self, attempts: int = ATTEMPTS, read_timeout: float = READ_TIMEOUT) -> None:
         self._attempts = attempts
@@ -47,7 +52,7 @@ class Clients:
         self._lock = Lock()
 
     def get(self, service: str) -> Any:
-        """The client of a service, for the region, credentials and endpoint that the environment says."""
+        """The client of a service, with the region, credentials and endpoint of the environment."""
         client = self._clients.get(service)
         if client is None:
             with self._lock:
@@ -70,7 +75,7 @@ class Clients:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether a call may succeed later: throttled, timed out, not connected, or the service's own fault."""
+    """Whether a repeated call may succeed: it was throttled, timed out, not connected, or the service failed."""
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     if isinstance(error, ClientError):
@@ -80,6 +85,6 @@ def is_transient(error: BaseException) -> bool:
 
 
 def code_of(error: BaseException) -> str:
-    """The service's error code; empty for what is no answer of a service."""
+    """The service's error code; empty if the error did not come from the service."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""

@@ -1,13 +1,13 @@
-"""What can go wrong while serving, each with the HTTP status that the client sees."""
+"""The errors of serving, each with the HTTP status that the client gets, and those of loading a model."""
 
 from __future__ import annotations
 
-# Messages quote what the client sent, names of any length among it; both the answer and the log have to carry them.
+# Characters. Messages quote what the client sent, which may be of any length, in the answer and in the log.
 LONGEST_MESSAGE = 2000
 
 
 class InferenceError(Exception):
-    """Base of every error that has a status of its own; its text is the `error` of the answer."""
+    """Base of all errors with an HTTP status; the text becomes the `error` of the answer."""
 
     status = 500
 
@@ -19,7 +19,7 @@ class InferenceError(Exception):
 
 
 class InvalidInput(InferenceError):
-    """The request is not what the protocol or the model's signature asks for."""
+    """The request does not follow the protocol, or does not fit the model's signature."""
 
     status = 400
 
@@ -31,7 +31,11 @@ class NotFound(InferenceError):
 
 
 class MethodNotAllowed(InferenceError):
-    """The route exists, under another method."""
+    """The route exists, with another method.
+
+    Attributes:
+        allow: the methods that it has, as the Allow header lists them.
+    """
 
     status = 405
 
@@ -41,66 +45,66 @@ class MethodNotAllowed(InferenceError):
 
 
 class Conflict(InferenceError):
-    """What was asked for does not fit what is there."""
+    """The request contradicts the state of what it names."""
 
     status = 409
 
 
 class NotFinished(Conflict):
-    """There is no result yet; there may be, later."""
+    """The job has no result yet."""
 
 
 class Gone(InferenceError):
-    """There will be no result."""
+    """The job has ended without a result."""
 
     status = 410
 
 
 class Unavailable(InferenceError):
-    """AWS did not answer, or the function's environment is wrong."""
+    """AWS did not answer, or the function's environment variables are wrong."""
 
     status = 503
 
 
 class PayloadTooLarge(InferenceError):
-    """A body past what Lambda carries, or past what this function will inflate."""
+    """A body is larger than Lambda carries, or than this function reads."""
 
     status = 413
 
 
 class UnsupportedMediaType(InferenceError):
-    """A content encoding that is not read here."""
+    """A content encoding that is not supported."""
 
     status = 415
 
 
 class ModelNotReady(InferenceError):
-    """The model did not load; the text holds the cause."""
+    """The model did not load; the text has the cause."""
 
     status = 503
 
 
 class ModelFailed(InferenceError):
-    """The model, or the user's processing file, raised on a request that was well formed."""
+    """The model, or the user's processing file, failed on a valid request."""
 
     status = 500
 
 
 class ModelUnusable(Exception):
-    """The model or its processing file cannot be served at all; found while loading."""
+    """Base of the errors of loading: the model or its processing file cannot be served."""
 
 
 class SourceUnavailable(ModelUnusable):
-    """What the model comes from did not answer in time; it may, later."""
+    """S3, or the provider of the credentials for it, did not answer; a later attempt may succeed."""
 
 
 class AccessDenied(SourceUnavailable):
-    """S3 does not let this role read it. It may, when a policy that was made a moment ago is known everywhere."""
+    """S3 denies this role access. A later attempt may succeed, because a new policy takes time to take effect."""
 
 
 class DiskFull(ModelUnusable):
-    """The model does not fit where it was to go."""
+    """The disk has no space for the model."""
 
 
 class WrongContent(ModelUnusable):
-    """What was downloaded is not what was deployed."""
+    """The downloaded content is not what was deployed."""

@@ -2,20 +2,22 @@
 """The command of a function behind an API: `onnx_handler.http.handler`.
 
 The model loads while Lambda initialises the environment, that is, while this module is imported; of several models, as
-many as fit. A model that cannot load does not end the process, which Lambda would only start again in silence: it is
-logged, `ready` answers 503 with the cause, and so does every inference.
+many as fit into memory. If a model cannot load, the process does not end, because Lambda would only start it again:
+the cause is logged, and `ready` and every inference answer 503 with it.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 
-gc.disable()  # what imports make stays, and to look through it again and again takes 7 % of their time
-from .storage import prefetch  # noqa: F401 - begins to bring the model, in the time that the imports below take
+gc.disable()  # what imports create stays; collections would take 7 % of the imports' time
+from .storage import prefetch
+
+prefetch.start(os.environ)  # brings the model while the modules below are imported
 
 # isort: split
 import logging
-import os
 from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Any
 
@@ -29,8 +31,8 @@ from .settings import Settings
 _log = logging.getLogger("onnx_handler")
 
 
-class Room:
-    """What one execution environment holds between requests."""
+class Handler:
+    """What one execution environment keeps between requests."""
 
     def __init__(self) -> None:
         self._cold = True
@@ -49,7 +51,7 @@ class Room:
             complete(initialization_type, repository)
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
-        """Answers one event; whatever goes wrong is an answer too."""
+        """Answers one event. It never raises: an error is an answer too."""
         if isinstance(event, dict) and event.get("source") == WARMER:
             return self._keep_warm(event, context)
         phases = Phases()
@@ -59,7 +61,7 @@ class Room:
         except InferenceError as problem:
             if problem.status >= 500:
                 _record(logging.ERROR, str(problem), problem.__cause__)
-            else:  # the client's mistake: the text says all, and a stack trace for each would only cost
+            else:  # the client's mistake: the message is enough, and stack traces cost time and log storage
                 _record(logging.WARNING, str(problem))
             answer = write(event, _error_response(problem))
         except Exception as problem:
@@ -75,7 +77,7 @@ class Room:
         return answer
 
     def _keep_warm(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        from .cold_start.warm import answer  # late: most cold starts are not a warmer's
+        from .cold_start.warm import answer  # late: most cold starts are not caused by a warmer
 
         first, self._cold = self._cold, False
         return answer(event, context, self._repository, first=first)
@@ -91,7 +93,7 @@ def _error_response(problem: InferenceError) -> Response:
 def _record(level: int, message: str, cause: BaseException | None = None) -> None:
     try:
         _log.log(level, "%s", message, exc_info=cause)
-    except UnicodeEncodeError:  # half a surrogate pair, quoted from the client: Lambda's own log handler lets it out
+    except UnicodeEncodeError:  # the client sent half a surrogate pair, and Lambda's log handler cannot write it
         from traceback import format_exception
 
         trace = "".join(format_exception(cause)) if cause is not None else ""
@@ -99,13 +101,13 @@ def _record(level: int, message: str, cause: BaseException | None = None) -> Non
 
 
 def _milliseconds_to(moment: float) -> float:
-    """Since this process was started, which the kernel tells in hundredths of a second since it booted itself."""
+    """Milliseconds from the start of this process; the kernel has it in clock ticks after its own boot."""
     with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - pathlib is not worth its import here
         ticks = int(file.read().rpartition(b")")[2].split()[19])
     return (moment - ticks / os.sysconf("SC_CLK_TCK")) * 1000
 
 
-handler = Room().handle
+handler = Handler().handle
 _ready_at = clock_gettime(CLOCK_BOOTTIME)
-gc.freeze()  # nor need a collection during a request look through it
+gc.freeze()  # and collections during requests need not look at it
 gc.enable()

@@ -1,7 +1,7 @@
-"""One CloudWatch embedded-metric line per inference: the metrics of each phase and what was asked, for Logs Insights.
+"""Writes CloudWatch metrics to the log, one line per inference: the time of each phase, and properties to search by.
 
-Format: CloudWatch "Embedded metric format specification". A line is made from a template, which there is one of for
-each set of metrics, because it is on every request's path.
+Format: CloudWatch "Embedded metric format specification". Every request writes a line, so lines are made quickly, from
+a template for each set of metrics.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .settings import Settings
 
 
 class Phases(dict[str, float]):
-    """Milliseconds by phase of one inference, and, once there are any, the metrics of the model that it is one of."""
+    """Milliseconds by phase of one inference; `metrics` are its model's, and are set with the first phase."""
 
     __slots__ = ("metrics",)
 
@@ -39,11 +39,11 @@ class Metrics:
         self._templates: dict[tuple[str, ...], str] = {}
 
     def loaded(self, milliseconds: float, fetch: float | None = None) -> None:
-        """Records how long the model took to load, and to come from S3 if it does; written each time it is loaded."""
+        """Records how long the model took to load and, if it is in S3, to download; both in milliseconds."""
         self._write({"ModelLoad": milliseconds} | ({} if fetch is None else {"ModelFetch": fetch}), "")
 
     def started(self, milliseconds: float) -> None:
-        """Counts a request that met a cold start, and records how long the start took. Of the function, not a model."""
+        """Counts a cold start that a request waited for, and records how long it took; of the function, not a model."""
         declaration = {
             "Namespace": self._namespace,
             "Dimensions": [["FunctionName"]],
@@ -56,21 +56,21 @@ class Metrics:
         )
 
     def golden_run(self, milliseconds: float) -> None:
-        """Records a run that was nobody's request."""
+        """Records how long the golden run took."""
         self._write({"GoldenRun": milliseconds}, "")
 
     def pinged(self, request_id: str, *, warm: bool) -> None:
-        """Counts a warm event, by whether it met an environment that was there already."""
+        """Counts a warm event; `warm` if the environment had been there before it."""
         self._write({"WarmerPingWarm" if warm else "WarmerPingCold": 1}, f',"requestId":"{request_id}"', "Count")
 
     def inferred(self, request_id: str, status: int, cold_start: bool, phases: dict[str, float]) -> None:
         """Records one inference.
 
         Args:
-            request_id: Lambda's, to find the request by.
+            request_id: Lambda's.
             status: the HTTP status of the answer.
             cold_start: this is the environment's first request.
-            phases: milliseconds by phase; a phase that was not reached is absent.
+            phases: milliseconds by phase, without those that were not reached.
         """
         cold = "true" if cold_start else "false"
         self._write(phases, f',"requestId":"{request_id}","status":{status},"coldStart":{cold}')
@@ -83,7 +83,7 @@ class Metrics:
         sys.stdout.write(template % (time_ns() // 1_000_000, properties, *metrics.values()))
 
     def _template(self, names: tuple[str, ...], unit: str) -> str:
-        # A declared metric without a value is an error in the format, so only what is there is declared.
+        # The format does not allow a metric without a value, so only these metrics are declared.
         declaration = {
             "Namespace": self._namespace,
             "Dimensions": [["FunctionName", "ModelName"]],

@@ -5,11 +5,12 @@ A CloudFormation custom resource, with the properties
     PackageDigest   sha256:<hex> of all parts, the manifest among them
     Parts           JSON: the S3 objects, as in MODEL_OBJECTS
     MountPath       a directory on the mount, of this resource alone
-    Keep            how many models stay in it, the one that is published among them
+    Keep            how many models stay in it, including the one that is published
 
-A model is at `<MountPath>/<hex>/` whole or not at all. Publishing what is there already verifies it and mends what is
-wrong, file by file, while functions go on serving it. Deleting the resource leaves the files: an older version of a
-function may still be in use, and CloudFormation deletes the resource of every model that another one replaces.
+A model is complete at `<MountPath>/<hex>/`, or not there. Publishing a model that is there already verifies it and
+replaces damaged files one by one, while functions go on serving it. Deleting the resource leaves the files, because
+CloudFormation deletes the resource of a model that another one replaces, while older versions of a function may still
+use it.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Event, Thread
-from time import sleep, time
+from time import sleep, time, time_ns
 from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ModelUnusable
+from .model_objects import Part, check_digest, read
 from .storage.download import download, mismatches
-from .storage.parts import Part, check_digest, read
 
 _log = logging.getLogger("onnx_handler")
 
-ANSWER_TIME = 20.0  # seconds kept of the function's own, to answer in
-ATTEMPTS = 3
-PATIENCE = 60.0  # seconds in which the publisher's policy, which the same deployment has made, is known everywhere
-STALE = 3600.0  # seconds; no attempt lives longer than Lambda's 15 minutes
-LONGEST_REASON = 1500  # CloudFormation takes an answer of 4 KB
+ANSWER_TIME = 20.0  # seconds of the function's timeout that are kept for the answer
+ATTEMPTS = 3  # to send the answer
+PATIENCE = 60.0  # seconds until this function's policy, which the same deployment may have created, takes effect
+STALE = 3600.0  # seconds; no attempt takes longer than Lambda's 15 minutes
+LONGEST_REASON = 1500  # characters; CloudFormation takes an answer of 4 KB
 
 
 class _GivenUp(Exception):
@@ -43,10 +44,10 @@ class _GivenUp(Exception):
 
 
 def handler(event: dict[str, Any], context: Any) -> None:
-    """Handles one event, and always answers it: CloudFormation would wait for an hour."""
+    """Handles one event. It always answers, because CloudFormation would wait for an hour otherwise."""
     properties = event.get("ResourceProperties") or {}
     digest = str(properties.get("PackageDigest", "")).removeprefix("sha256:")
-    # After a failed creation CloudFormation deletes what the answer names; its own name stays what it is.
+    # The answer to a Delete must have the id that the resource has.
     physical_id = f"model-{digest}" if event.get("RequestType") != "Delete" else event.get("PhysicalResourceId")
     outcome: dict[str, Any] = {"Status": "FAILED", "Reason": "it did not end"}
     given_up = Event()
@@ -65,7 +66,7 @@ def handler(event: dict[str, Any], context: Any) -> None:
     worker = Thread(target=work, daemon=True)
     worker.start()
     worker.join(seconds)
-    if worker.is_alive():  # its answer would come too late, so it must not go on and say SUCCESS
+    if worker.is_alive():  # it must not finish now, because the answer is that it failed
         given_up.set()
         outcome = {"Status": "FAILED", "Reason": f"the model was not on the mount after {seconds:.0f} s"}
     _answer(event, {**outcome, "PhysicalResourceId": physical_id or "model-none"})
@@ -77,14 +78,14 @@ def _check(given_up: Event) -> None:
 
 
 def publish(properties: dict[str, Any], check: Callable[[], None] = lambda: None) -> dict[str, str]:
-    """Puts the model where functions will look for it, and removes the oldest of the others.
+    """Puts the model where functions look for it, and removes the oldest of the other models.
 
     Args:
         properties: of the resource.
-        check: called now and then; raises to give up.
+        check: called often; raises to give up.
 
     Raises:
-        ModelUnusable: it cannot be published; the text says why.
+        ModelUnusable: the model cannot be published; the text says why.
     """
     try:
         digest, mount = str(properties["PackageDigest"]), str(properties["MountPath"])
@@ -102,8 +103,9 @@ def publish(properties: dict[str, Any], check: Callable[[], None] = lambda: None
         os.makedirs(mount, 0o755, exist_ok=True)  # noqa: PTH103 - pathlib is not worth its import here
         _sweep(mount)
         if os.path.isdir(path) or not _publish_new(parts, mount, name, check):  # noqa: PTH112
-            _mend(parts, mount, name, check)
-        os.utime(path)  # its time of publication
+            _repair(parts, mount, name, check)
+        now = time_ns()  # finer than the kernel's own timestamps, which have steps of milliseconds
+        os.utime(path, ns=(now, now))  # the time of publication, for `_prune`
         _prune(mount, name, keep)
     except OSError as error:
         raise ModelUnusable(f"the model cannot be written to {mount!r}: {error}") from error
@@ -111,11 +113,11 @@ def publish(properties: dict[str, Any], check: Callable[[], None] = lambda: None
 
 
 def _publish_new(parts: tuple[Part, ...], mount: str, name: str, check: Callable[[], None]) -> bool:
-    """Downloads the model and gives it its name; False if another attempt was faster."""
+    """Downloads the model and gives it its name; False if another invocation did so meanwhile."""
     partial = _partial(mount, name)
     try:
         download(parts, partial, patience=PATIENCE, check=check)
-        _settle(partial)
+        _persist(partial)
         check()
         try:
             os.rename(partial, f"{mount}/{name}")  # noqa: PTH104
@@ -129,20 +131,20 @@ def _publish_new(parts: tuple[Part, ...], mount: str, name: str, check: Callable
         _remove(partial)
 
 
-def _mend(parts: tuple[Part, ...], mount: str, name: str, check: Callable[[], None]) -> None:
-    """Replaces files that are not what they are to be, each in one step; a function that has one open keeps it."""
+def _repair(parts: tuple[Part, ...], mount: str, name: str, check: Callable[[], None]) -> None:
+    """Replaces damaged files, each in one step. A function that has the old file open can go on reading it."""
     path = f"{mount}/{name}"
     if wrong := tuple(mismatches(parts, path, check)):
         partial = _partial(mount, name)
         try:
             download(wrong, partial, patience=PATIENCE, check=check)
-            _settle(partial)
+            _persist(partial)
             for part in wrong:
                 os.makedirs(os.path.dirname(f"{path}/{part.path}"), 0o755, exist_ok=True)  # noqa: PTH103, PTH120
                 os.replace(f"{partial}/{part.path}", f"{path}/{part.path}")  # noqa: PTH105
         finally:
             _remove(partial)
-    _settle(path)
+    _persist(path)
 
 
 def _partial(mount: str, name: str) -> str:
@@ -151,8 +153,8 @@ def _partial(mount: str, name: str) -> str:
     return path
 
 
-def _settle(directory: str) -> None:
-    """Makes everything readable for the functions' user, who is another, and has it on the disk."""
+def _persist(directory: str) -> None:
+    """Makes all files readable for other users, which the functions are, and flushes them to the disk."""
     for place, _, names in os.walk(directory, topdown=False):
         for name in names:
             file = os.open(f"{place}/{name}", os.O_RDONLY | os.O_CLOEXEC)
@@ -167,14 +169,14 @@ def _sync(directory: str) -> None:
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(opened)
-    except OSError:  # a network file system may have no use for it
+    except OSError:  # a network file system may not support it
         pass
     finally:
         os.close(opened)
 
 
 def _prune(mount: str, current: str, keep: int) -> None:
-    """Removes all but the `keep` models that were published last; never the current one."""
+    """Removes all models except the `keep` most recently published ones, which include the current one."""
     others = [entry for entry in os.scandir(mount) if _is_model(entry.name) and entry.name != current]
     others.sort(key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
     for entry in others[keep - 1 :]:
@@ -192,7 +194,7 @@ def _is_model(name: str) -> bool:
 
 
 def _sweep(mount: str) -> None:
-    """Removes what attempts that were killed left behind."""
+    """Removes what killed invocations left behind."""
     for entry in os.scandir(mount):
         if entry.name.startswith(".") and entry.name.endswith(".partial"):
             with suppress(FileNotFoundError):
@@ -207,7 +209,7 @@ def _remove(directory: str) -> None:
 
 
 def _answer(event: dict[str, Any], outcome: dict[str, Any]) -> None:
-    """Puts the answer where CloudFormation looks for it."""
+    """Sends the answer to CloudFormation."""
     body = json.dumps(
         {
             **{name: event.get(name, "") for name in ("StackId", "RequestId", "LogicalResourceId")},
@@ -220,7 +222,7 @@ def _answer(event: dict[str, Any], outcome: dict[str, Any]) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         connection = kind(url.netloc, timeout=ANSWER_TIME / ATTEMPTS - 1)
         try:
-            # No content type: the address is signed without one.
+            # No content type: the URL was signed without one.
             connection.request("PUT", f"{url.path}?{url.query}", body, {"Content-Length": str(len(body))})
             status = connection.getresponse().status
             if status < 300:

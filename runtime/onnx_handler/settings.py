@@ -1,4 +1,4 @@
-"""The function's environment, read once. `docs/environment-variables.md` lists it; a contract test holds both sides."""
+"""The function's environment variables, read once. `docs/environment-variables.md` explains each of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .errors import ModelUnusable
 
 if TYPE_CHECKING:
-    from .storage.parts import Part
+    from .model_objects import Part
 
+# Every variable; the constructs have the same list, and a contract test holds the two equal.
 NAMES = frozenset(
     {
         "MODEL_PATH",
@@ -26,7 +27,7 @@ NAMES = frozenset(
         "VERIFY_GOLDENS",
         "METRICS_NAMESPACE",
         "ORT_DISABLE_TELEMETRY",  # read by onnxruntime itself, at import
-        "JOBS_TABLE_NAME",  # this and what follows: `jobs.settings`
+        "JOBS_TABLE_NAME",  # this and all that follow are read by `jobs.settings`
         "JOBS_QUEUE_URL",
         "PAYLOAD_BUCKET_NAME",
         "JOB_TIMEOUT",
@@ -38,14 +39,14 @@ NAMES = frozenset(
 )
 
 
-# What the interpreter, onnxruntime and a request need beside the models, in MB.
+# Memory in MB that the interpreter, onnxruntime and a request need in addition to the models.
 RESERVED_MEMORY = 256
 
 
 class Settings(NamedTuple):
-    """One model of one function. Paths are absolute; `memory_size` is in MB, `cache_size` in bytes.
+    """The settings of one model. Paths are absolute; `memory_size` is in MB, `cache_size` in bytes.
 
-    A model has `model_path`, or it has `model_objects` and comes from S3.
+    A model has either `model_path`, or `model_objects` if it comes from S3.
     """
 
     model_path: str
@@ -65,7 +66,7 @@ class Settings(NamedTuple):
         """Reads the settings of a function with one model.
 
         Raises:
-            ModelUnusable: neither MODEL_PATH nor MODEL_OBJECTS is set, or the latter is wrong.
+            ModelUnusable: neither MODEL_PATH nor MODEL_OBJECTS is set, or a variable is wrong.
         """
         objects = environment.get("MODEL_OBJECTS")
         model = {
@@ -80,10 +81,10 @@ class Settings(NamedTuple):
 
     @classmethod
     def all_from_environment(cls, environment: Mapping[str, str] = os.environ) -> list[Settings]:
-        """Reads the settings of every model; only MODELS has several.
+        """Reads the settings of all models: those in MODELS, or the only one.
 
         Raises:
-            ModelUnusable: no model is named, or a variable is wrong.
+            ModelUnusable: there is no model, or a variable is wrong.
         """
         if not environment.get("MODELS"):
             return [cls.from_environment(environment)]
@@ -111,7 +112,7 @@ class Settings(NamedTuple):
                 )
         parts: tuple[Part, ...] = ()
         if objects:
-            from .storage.parts import check_digest, parse
+            from .model_objects import check_digest, parse
 
             parts = parse(what_objects, objects)
             check_digest(what_objects, parts, model.get("digest") or "")
@@ -137,7 +138,7 @@ class Settings(NamedTuple):
 
     @property
     def model_memory(self) -> int:
-        """Bytes that all models together may take of the function's memory."""
+        """Bytes of the function's memory that all models together may take."""
         return max(self.memory_size - RESERVED_MEMORY, self.memory_size // 4) * 1024**2
 
 

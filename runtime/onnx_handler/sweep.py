@@ -1,6 +1,7 @@
-"""The command of a scheduled function: open jobs past their deadline are written EXPIRED: `onnx_handler.sweep.handler`.
+"""The command that expires overdue jobs, on a schedule: `onnx_handler.sweep.handler`.
 
-Readers write so themselves; this is for jobs that nobody reads, and for the notices that follow a record.
+It writes EXPIRED to open jobs past their deadline. The job API does so too when it reads such a job; this command is
+for jobs that nobody asks for, and for the notices that are sent when a record changes.
 """
 
 from __future__ import annotations
@@ -10,21 +11,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .aws import PARALLEL, Clients
-from .jobs import job_records
-from .jobs.job_records import JobTable
+from .jobs import lifecycle
 from .jobs.metrics import JobMetrics
 from .jobs.settings import JobSettings, unless_misconfigured
+from .jobs.table import KEYS_PER_CALL, JobTable
 
 _log = logging.getLogger("onnx_handler")
 
-# Jobs of one run. The next run takes up where this one ends, because the oldest come first.
+# Jobs of one run. The oldest come first, so the next run continues where this one ends.
 MOST = 10_000
-# Seconds kept of the function's own.
+# A run ends when the function has so many seconds left.
 RESERVE = 5.0
 
 
-class Room:
-    """What one execution environment holds between runs."""
+class Handler:
+    """What one execution environment keeps between runs."""
 
     def __init__(self, clients: Clients | None = None) -> None:
         settings = JobSettings.from_environment()
@@ -32,22 +33,22 @@ class Room:
         self._table = JobTable(clients or Clients(), settings.table, ThreadPoolExecutor(PARALLEL, "jobs"))
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
-        """Writes EXPIRED to as many jobs as there are, or as there is time for.
+        """Writes EXPIRED to all overdue jobs, or to as many as there is time for.
 
         Returns:
-            `expired`, how many; `more`, whether some may be left.
+            `expired`: how many jobs. `more`: whether overdue jobs may be left.
 
         Raises:
-            Exception: of AWS, when a job could not be written; whatever went before is done.
+            Exception: of AWS, if a job could not be written; the jobs before it are EXPIRED.
         """
-        now = job_records.now()
+        now = lifecycle.now()
         expired, seen = 0, 0
-        for part in range(job_records.OPEN_SHARDS):
+        for shard_number in range(lifecycle.OPEN_SHARDS):
             waiting: list[str] = []
-            for job in self._table.overdue(part, now, MOST - seen):
+            for job in self._table.overdue(shard_number, now, MOST - seen):
                 waiting.append(job)
                 seen += 1
-                if len(waiting) == job_records.KEYS_PER_CALL:
+                if len(waiting) == KEYS_PER_CALL:
                     expired += self._expire(waiting, now)
                     waiting = []
                     if context.get_remaining_time_in_millis() / 1000 < RESERVE:
@@ -58,11 +59,11 @@ class Room:
         return self._done(expired, False)
 
     def _expire(self, waiting: list[str], now: int) -> int:
-        records = self._table.get_many(waiting).values()  # the index may lag behind
-        overdue = [job_records.expire(record, now) for record in records if record.is_overdue(now)]
+        records = self._table.get_many(waiting).values()  # the index may be behind the table
+        overdue = [lifecycle.expire(record, now) for record in records if record.is_overdue(now)]
         outcomes = self._table.change_all(overdue)
         done = sum(outcome.done for outcome in outcomes)
-        self._metrics.count(job_records.EXPIRED, times=done)
+        self._metrics.count(lifecycle.EXPIRED, times=done)
         for outcome in outcomes:
             if outcome.error is not None:
                 self._metrics.write()
@@ -76,4 +77,4 @@ class Room:
         return {"expired": expired, "more": more}
 
 
-handler = unless_misconfigured(lambda: Room().handle)
+handler = unless_misconfigured(lambda: Handler().handle)

@@ -1,9 +1,9 @@
 """The command of deployment hooks: `onnx_handler.verify.handler`.
 
 CodeDeploy invokes it before it shifts traffic to a new version, and after. It sends the golden samples of the models'
-packages to the version, or to the alias, as a client would, and reports Succeeded only if every answer is within the
-samples' tolerances. Whatever goes wrong is reported as Failed, with its reason in the log: CodeDeploy would otherwise
-wait for an hour.
+packages to the version, or to the alias, as a client would. It reports Succeeded if all answers are within the samples'
+tolerances. Every error is reported as Failed, with the reason in the log, because CodeDeploy would otherwise wait for
+an hour.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from .aws import Clients
-from .tensors.codecs import RAW_TYPES, Array, datatype_of, to_json
+from .tensors.codecs import Array, datatype_of, numpy_type, to_json
 
 _log = logging.getLogger("onnx_handler")
 
-# A cold start of a large model within an invocation takes as long as the function may run.
+# Seconds. The invocation may include the cold start of a large model, which may take as long as a function may run.
 _READ_TIMEOUT = 900.0
-# What must be left of the time to report the result.
+# Milliseconds of the function's timeout that are kept to report the result.
 _REPORT_MILLISECONDS = 5_000
 
 Sample = tuple[dict[str, Array], dict[str, Array]]
 
 
 class VerificationFailed(Exception):
-    """A model does not answer as its goldens say, or cannot be asked."""
+    """An answer is not within the tolerances, or a model cannot be invoked."""
 
 
 class Goldens(NamedTuple):
@@ -42,9 +42,9 @@ class Goldens(NamedTuple):
     Attributes:
         model: the model's name in the protocol.
         version: its version there.
-        samples: inputs and expected outputs of each, by name.
-        tolerances: of each output: `rtol` and `atol`.
-        min_agreement: share that must agree; None where all values must be within the tolerances.
+        samples: inputs and expected outputs, by name.
+        tolerances: `rtol` and `atol` by output.
+        min_agreement: share of an output that must agree; None if all values must be within the tolerances.
     """
 
     model: str
@@ -54,15 +54,19 @@ class Goldens(NamedTuple):
     min_agreement: float | None
 
 
-class Room:
-    """What the hook holds: clients, made when they are needed."""
+class Handler:
+    """What one execution environment keeps between events.
+
+    Args:
+        environment: the function's environment variables.
+    """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._environment = environment
         self._clients = Clients(attempts=6, read_timeout=_READ_TIMEOUT)
 
     def handle(self, event: Any, context: Any) -> dict[str, str]:
-        """Verifies, and reports to CodeDeploy. An event that is not CodeDeploy's is answered and not reported."""
+        """Verifies, and reports to CodeDeploy. For any other event, only the answer has the result."""
         reason = ""
         try:
             count = self._verify(context)
@@ -116,7 +120,7 @@ def read(model: str, version: str, archive: bytes) -> Goldens:
     """Reads the zipped directory `goldens/` of a model package.
 
     Raises:
-        VerificationFailed: it is none.
+        VerificationFailed: it cannot be read, or has no sample.
     """
     try:
         with ZipFile(BytesIO(archive)) as files:
@@ -138,19 +142,14 @@ def _arrays(data: bytes) -> dict[str, Array]:
 
 
 def request(goldens: Goldens, inputs: Mapping[str, Array]) -> dict[str, Any]:
-    """The event of an HTTP API that asks for an inference of these inputs."""
+    """The event of an HTTP API with an inference request for these inputs."""
     tensors = []
     for name, array in inputs.items():
         datatype = datatype_of(array)
         if datatype is None:
             raise VerificationFailed(f"input {name!r} is of type {array.dtype}, which the protocol does not have")
-        if datatype == "BYTES":
-            values = array.ravel().tolist()
-            data = json.dumps([value if isinstance(value, str) else value.decode() for value in values])
-        else:
-            data = to_json(array, datatype)
         head = json.dumps({"name": name, "shape": list(array.shape), "datatype": datatype})
-        tensors.append(f'{head[:-1]}, "data": {data}}}')
+        tensors.append(f'{head[:-1]}, "data": {to_json(array, datatype)}}}')
     path = f"/v2/models/{quote(goldens.model, safe='')}/versions/{goldens.version}/infer"
     return {
         "version": "2.0",
@@ -166,7 +165,7 @@ def outputs_of(response: Any) -> dict[str, Array]:
     """The tensors of an answer.
 
     Raises:
-        VerificationFailed: the answer is no inference; its status and text are in the message.
+        VerificationFailed: the answer is an error; its status and text are in the message.
     """
     status, body = response.get("statusCode"), response.get("body", "")
     if status != 200:
@@ -174,20 +173,16 @@ def outputs_of(response: Any) -> dict[str, Array]:
     found = {}
     for tensor in json.loads(body)["outputs"]:
         datatype = tensor["datatype"]
-        dtype = np.dtype(object) if datatype == "BYTES" else _numpy_type(datatype)
+        dtype = np.dtype(object) if datatype == "BYTES" else numpy_type(datatype)
         found[tensor["name"]] = np.array(tensor["data"], dtype).reshape(tensor["shape"])
     return found
 
 
-def _numpy_type(datatype: str) -> np.dtype[Any]:
-    return np.dtype(np.float32) if datatype == "BF16" else RAW_TYPES[datatype]
-
-
 def check(goldens: Goldens, number: int, answered: Mapping[str, Array]) -> None:
-    """Compares an answer with what a sample expects.
+    """Compares an answer with a sample's expected outputs.
 
     Raises:
-        VerificationFailed: an output is missing, of another shape, or too far off.
+        VerificationFailed: an output is missing, has another shape, or is not within its tolerance.
     """
     for name, expected in goldens.samples[number][1].items():
         what = f"model {goldens.model!r}, sample {number}, output {name!r}"
@@ -225,7 +220,7 @@ def _within(expected: Array, got: Array, tolerance: Mapping[str, float]) -> Arra
 
 
 def _agreement(expected: Array, got: Array, within: Array) -> float:
-    """Of rows on their largest score, where there are scores; else of values."""
+    """The share of rows whose largest score is the same one; of values, if the output has no scores."""
     if expected.dtype.kind == "f" and expected.ndim and expected.shape[-1] >= 2:
         within = np.asarray(expected.argmax(axis=-1) == got.argmax(axis=-1))
     return float(within.mean()) if within.size else 1.0
@@ -239,4 +234,4 @@ def _examples(expected: Array, got: Array, within: Array) -> Iterator[str]:
         yield f"; e.g. at {[int(index) for index in place]} it is {values[0]}, not {values[1]}"
 
 
-handler = Room().handle
+handler = Handler().handle

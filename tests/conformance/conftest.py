@@ -1,3 +1,3 @@
-"""The handler as tests/runtime serves it."""
+"""The fixture that serves a model, from tests/runtime."""
 
 from tests.runtime.conftest import serve as serve

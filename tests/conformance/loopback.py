@@ -59,7 +59,7 @@ class Connection(BaseHTTPRequestHandler):
         event |= {"body": body.decode() if text else b64encode(body).decode(), "isBase64Encoded": not text}
         with self.server.lock:
             self.server.requests.append({name.lower(): value for name, value in headers.items()})
-            answer = self.server.served.room.handle(event, None)
+            answer = self.server.served.handler.handle(event, None)
         status, answered, content = events.answered(answer)
         self.send_response(status)
         for name, value in answered.items():

@@ -16,8 +16,7 @@ from onnx import TensorProto
 from tritonclient.utils import InferenceServerException
 
 from tests.conformance.loopback import Api, listening
-from tests.runtime.conftest import Serve
-from tests.runtime.test_http import ONNX_TYPES
+from tests.runtime.conftest import ONNX_TYPES, Serve
 from tests.support import events, models
 
 Array = np.ndarray[Any, Any]

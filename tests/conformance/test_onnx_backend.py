@@ -23,7 +23,7 @@ import onnxruntime
 import pytest
 from onnx.backend.test import loader
 
-from onnx_handler.http import Room
+from onnx_handler.http import Handler
 from tests.runtime.conftest import CONTEXT
 from tests.support import events
 
@@ -288,8 +288,8 @@ class Checker:
 
     def check(self, case: Case) -> None:
         self._file.write_bytes(case.model)
-        room = Room()
-        ready = room.handle(events.http_api("GET", "/v2/models/model/ready", {}, b""), CONTEXT)
+        handler = Handler()
+        ready = handler.handle(events.http_api("GET", "/v2/models/model/ready", {}, b""), CONTEXT)
         cause = json.loads(ready["body"]).get("error", "")
         try:
             session = onnxruntime.InferenceSession(case.model, self._options, providers=["CPUExecutionProvider"])
@@ -302,10 +302,10 @@ class Checker:
         if ready["statusCode"] != 200:
             return self._fail(case, f"not ready: {cause}")
         for inputs in case.data_sets:
-            self._compare(case, room, session, inputs)
+            self._compare(case, handler, session, inputs)
         return None
 
-    def _compare(self, case: Case, room: Room, session: Any, inputs: list[Any]) -> None:
+    def _compare(self, case: Case, handler: Handler, session: Any, inputs: list[Any]) -> None:
         wanted = session.get_inputs()
         types = {argument.name: argument.type for argument in (*wanted, *session.get_outputs())}
         given = [np.asarray(one) for one in inputs]
@@ -319,7 +319,7 @@ class Checker:
         random = bool(case.operators & RANDOM) or "training_dropout" in case.name
         for binary in (False, True):
             headers, body = request(typed, binary)
-            answer = room.handle(events.http_api("POST", "/v2/models/model/infer", headers, body), CONTEXT)
+            answer = handler.handle(events.http_api("POST", "/v2/models/model/infer", headers, body), CONTEXT)
             if not expected:
                 if answer["statusCode"] not in (400, 500) or not json.loads(answer["body"])["error"]:
                     self._fail(case, f"onnxruntime: {cause}; the handler: {answer}")

@@ -9,7 +9,8 @@ import pytest
 from cdk_onnx_inference import _environment
 from cdk_onnx_inference.api import _routes
 from cdk_onnx_inference.image import _image_context
-from onnx_handler import job_api, settings
+from onnx_handler import settings
+from onnx_handler.jobs import api
 from onnx_handler.protocol import open_inference
 
 
@@ -24,7 +25,7 @@ def test_all_names_are_in_the_list() -> None:
 
 def test_routes_are_the_same_in_the_same_order() -> None:
     assert open_inference.ROUTES == _routes.ROUTES
-    assert job_api.ROUTES == _routes.JOB_ROUTES
+    assert api.ROUTES == _routes.JOB_ROUTES
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ ACTIONS = {
     "query": "dynamodb:Query",
     "update_item": "dynamodb:UpdateItem",
 }
-FUNCTIONS = {
-    "worker": (("queue.py", "jobs/job_worker.py"), _permissions.WORK_ON_JOBS),
-    "job api": (("job_api.py",), _permissions.SUBMIT_JOBS),
+COMMANDS = {
+    "worker": (("queue.py", "jobs/worker.py"), _permissions.WORK_ON_JOBS),
+    "job api": (("jobs/api.py",), _permissions.SUBMIT_JOBS),
     "dead letters": (("dead_letters.py",), _permissions.BURY_JOBS),
     "sweeper": (("sweep.py",), (*_permissions.EXPIRE_JOBS, *_permissions.FIND_OPEN_JOBS)),
 }
@@ -45,8 +45,9 @@ def parsed(name: str) -> ast.Module:
 
 def actions_by_method() -> dict[str, set[str]]:
     """Method of `JobTable` -> the actions that it needs, those of the methods that it calls included."""
-    nodes = [node for path in HANDLER.glob("jobs/*.py") for node in ast.parse(path.read_text()).body]
-    (table,) = (node for node in nodes if isinstance(node, ast.ClassDef) and node.name == "JobTable")
+    (table,) = (
+        node for node in parsed("jobs/table.py").body if isinstance(node, ast.ClassDef) and node.name == "JobTable"
+    )
     methods = {node.name: calls(node) for node in table.body if isinstance(node, ast.FunctionDef)}
     actions = {
         name: {ACTIONS[called] for owner, called in made if owner == "_client"} for name, made in methods.items()
@@ -59,9 +60,9 @@ def actions_by_method() -> dict[str, set[str]]:
     return actions
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_may_do_with_the_table_what_its_code_does(function: str) -> None:
-    files, permitted = FUNCTIONS[function]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_function_may_do_with_the_table_what_its_command_does(command: str) -> None:
+    files, permitted = COMMANDS[command]
     by_method = actions_by_method()
     needed: set[str] = set()
     for file in files:

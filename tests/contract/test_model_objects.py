@@ -18,7 +18,7 @@ from tests.support import models, synth
 @pytest.fixture
 def parts() -> Any:
     """The runtime's reader."""
-    return importlib.import_module("onnx_handler.storage.parts")
+    return importlib.import_module("onnx_handler.model_objects")
 
 
 def test_parts_are_read_as_they_are_written(parts: Any, tmp_path: Path) -> None:

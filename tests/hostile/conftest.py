@@ -1,14 +1,16 @@
-"""One room for every hostile request: a request that spoils it spoils the next."""
+"""One handler for every hostile request: a request that spoils it spoils the next."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from onnx_handler.http import Room
+from onnx_handler.http import Handler
+from tests.hostile.lambda_log import LambdaLog
 from tests.runtime.conftest import CONTEXT, Served
 from tests.runtime.conftest import serve as serve  # the fixture
 from tests.support import events, models
@@ -29,7 +31,7 @@ class Target(Served):
 
     def refused_event(self, event: Any) -> tuple[int, str]:
         """The same for a whole event."""
-        status, _, answer = events.answered(self.room.handle(event, CONTEXT))
+        status, _, answer = events.answered(self.handler.handle(event, CONTEXT))
         return self._judged(status, json.loads(answer))
 
     def _judged(self, status: int, answer: Any) -> tuple[int, str]:
@@ -50,4 +52,13 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     directory = models.save(models.matmul(), tmp_path_factory.mktemp("model"))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MODEL_PATH", str(directory))
-        yield Target(Room(), events.function_url)
+        yield Target(Handler(), events.function_url)
+
+
+@pytest.fixture
+def lambda_log() -> Iterator[LambdaLog]:
+    """What the handler logs, as Lambda's own log handler would write it."""
+    log, handler = logging.getLogger("onnx_handler"), LambdaLog()
+    log.addHandler(handler)
+    yield handler
+    log.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""The log handler that Lambda's runtime sets up, as far as it can fail."""
+"""A log handler that fails where Lambda's own does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 
 class LambdaLog(logging.Handler):
-    """Encodes as awslambdaric's handler does, which lets what cannot be encoded out to whoever logs."""
+    """Encodes each line, as awslambdaric's handler does: if a line cannot be encoded, the call that logs it raises."""
 
     def __init__(self) -> None:
         super().__init__()

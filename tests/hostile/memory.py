@@ -1,4 +1,4 @@
-"""A lid on this process's memory, so that a request which would take gigabytes fails instead of taking them."""
+"""A limit on this process's memory: a request that would take gigabytes fails instead."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def at_most_more_memory(size: int) -> Iterator[None]:
-    """Lets the process map `size` more bytes than it has; past that, an allocation is a MemoryError."""
+    """Lets the process map `size` bytes more than it has; beyond that, an allocation raises MemoryError."""
     statistics = Path("/proc/self/statm")
-    if not statistics.exists():  # only Linux holds a process to this
+    if not statistics.exists():  # only Linux enforces the limit
         yield
         return
     pages = int(statistics.read_text().split()[0])

@@ -1,26 +1,18 @@
-"""What fuzzing found worth keeping, again: see fuzz/README.md."""
+"""Replays what fuzzing found: see fuzz/README.md."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fuzz.targets import TARGETS, still_good
-from tests.hostile.lambda_log import LambdaLog
 
 CORPUS = Path(__file__).parent / "corpus"
-INPUTS = sorted(file for file in CORPUS.glob("*/*"))
+INPUTS = sorted(CORPUS.glob("*/*"))
 
 
-@pytest.fixture(autouse=True)
-def lambda_log() -> Iterator[None]:
-    log, handler = logging.getLogger("onnx_handler"), LambdaLog()
-    log.addHandler(handler)
-    yield
-    log.removeHandler(handler)
+pytestmark = pytest.mark.usefixtures("lambda_log")
 
 
 @pytest.mark.parametrize("file", INPUTS, ids=lambda file: f"{file.parent.name}/{file.name}")

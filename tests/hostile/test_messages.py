@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,15 +15,6 @@ from tests.support import events, models
 
 FINE = GOOD["inputs"][0]
 NAMES = ["\ud800", "\udfff\ud800", "\0", "\x1b[2J", "\u202e", "\n", "{}%s%(x)d", '"', "x" * 100_000, "\0" * 1_000_000]
-
-
-@pytest.fixture
-def lambda_log() -> Iterator[LambdaLog]:
-    log = logging.getLogger("onnx_handler")
-    handler = LambdaLog()
-    log.addHandler(handler)
-    yield handler
-    log.removeHandler(handler)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
@@ -48,11 +37,11 @@ def test_names_of_any_kind(target: Target, lambda_log: LambdaLog, place: str, na
 @pytest.mark.parametrize("source", events.SOURCES)
 def test_an_answer_that_would_be_too_long_to_carry(target: Target, source: events.Builder) -> None:
     for method, path in (("X" * 5_000_000, "/v2"), ("\0" * 2_000_000, "/v2")):
-        status, _, answer = events.answered(target.room.handle(source(method, path, {}, b""), None))
+        status, _, answer = events.answered(target.handler.handle(source(method, path, {}, b""), None))
         assert (status, len(answer) < 10 * LONGEST_MESSAGE) == (405, True)
     headers = {"Content-Encoding": "x" * 5_000_000}
     status, _, answer = events.answered(
-        target.room.handle(source("POST", "/v2/models/model/infer", headers, b"{}"), None)
+        target.handler.handle(source("POST", "/v2/models/model/infer", headers, b"{}"), None)
     )
     assert (status, len(answer) < 10 * LONGEST_MESSAGE) == (415, True)
     target.must_answer()

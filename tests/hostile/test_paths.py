@@ -74,12 +74,12 @@ def test_a_path_longer_than_any_source_carries(target: Target) -> None:
 
 def test_a_path_of_many_bases(target: Target) -> None:
     path = "/v2" * (LONGEST_PATH // 3)
-    status, _, _ = events.answered(target.room.handle(event("GET", path), CONTEXT))
+    status, _, _ = events.answered(target.handler.handle(event("GET", path), CONTEXT))
     assert status == 200
 
 
 def test_what_is_remembered_of_paths_is_bounded(target: Target) -> None:
     for number in range(200):
-        target.room.handle(event("GET", f"/{number}/v2"), CONTEXT)
+        target.handler.handle(event("GET", f"/{number}/v2"), CONTEXT)
     information = match.cache_info()
     assert information.currsize <= (information.maxsize or 0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from onnx import TensorProto
 
-from onnx_handler.http import Room
+from onnx_handler.http import Handler
 from onnx_handler.protocol.content_encoding import INFLATED_LIMIT
 from onnx_handler.protocol.request_form import JSON_LIMIT, MOST_STRINGS
 from tests.hostile.conftest import GOOD, Target
@@ -19,8 +19,8 @@ from tests.support import events, models
 
 MIB = 2**20
 GZIP = {"Content-Encoding": "gzip"}
-# What a request may take at most on top of what the process has: measured 585 MiB for the worst of them.
-ROOM_FOR_ONE_REQUEST = 900 * MIB
+# Memory that one request may take; the worst of them was measured to take 585 MiB.
+MEMORY_OF_ONE_REQUEST = 900 * MIB
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def strings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     directory = models.save(models.identity(TensorProto.STRING), tmp_path_factory.mktemp("model"))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MODEL_PATH", str(directory))
-        yield Target(Room(), events.function_url)
+        yield Target(Handler(), events.function_url)
 
 
 def filled(unit: bytes, size: int, datatype: str = "FP32") -> bytes:
@@ -46,10 +46,8 @@ def framed(unit: bytes, count: int, shape: list[int]) -> tuple[bytes, dict[str, 
     return head + raw, {"Inference-Header-Content-Length": str(len(head))}
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
-def test_a_bomb(target: Target, compress: object) -> None:
-    assert callable(compress)
-    encoding = "gzip" if compress is gzip.compress else "deflate"
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_bomb(target: Target, encoding: str, compress: Callable[[bytes], bytes]) -> None:
     for size in (INFLATED_LIMIT, INFLATED_LIMIT * 4):
         body = compress(bytes(size + 1))
         with at_most_more_memory(INFLATED_LIMIT * 4):
@@ -62,7 +60,7 @@ def test_a_bomb(target: Target, compress: object) -> None:
 @pytest.mark.parametrize("unit", [b"[[]]", b"{}", b"[1.5]", b"0"])
 def test_json_that_takes_forty_times_its_length(target: Target, unit: bytes) -> None:
     body = gzip.compress(filled(unit, JSON_LIMIT), 1)
-    with at_most_more_memory(ROOM_FOR_ONE_REQUEST):
+    with at_most_more_memory(MEMORY_OF_ONE_REQUEST):
         target.refused(body, GZIP)
 
 
@@ -97,7 +95,7 @@ def test_strings_past_what_is_read(strings: Target) -> None:
 def test_as_many_strings_as_are_read(strings: Target, unit: bytes) -> None:
     body, headers = framed(unit, MOST_STRINGS, [MOST_STRINGS])
     accept = {"Accept-Encoding": "gzip"}
-    with at_most_more_memory(ROOM_FOR_ONE_REQUEST):
+    with at_most_more_memory(MEMORY_OF_ONE_REQUEST):
         status, answered, answer = strings.request(
             "POST", "/v2/models/model/infer", gzip.compress(body, 1), GZIP | headers | accept
         )

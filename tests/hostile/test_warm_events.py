@@ -28,7 +28,7 @@ VALUES = st.recursive(
 @example({"touch": "\ud800"})
 def test_whatever_it_holds_is_answered(target: Target, monkeypatch: pytest.MonkeyPatch, members: Any) -> None:
     monkeypatch.setattr(warm, "LONGEST_HOLD", 1)
-    answer = json.loads(json.dumps(target.room.handle({**members, "source": "cdk-onnx-inference.warmer"}, CONTEXT)))
+    answer = json.loads(json.dumps(target.handler.handle({**members, "source": "cdk-onnx-inference.warmer"}, CONTEXT)))
     assert answer["model_ready"] is True
     assert isinstance(answer["held_ms"], int)
     assert all(len(note) < 200 for note in answer.get("notes", []))

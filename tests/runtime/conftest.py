@@ -11,26 +11,43 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
 
-from onnx_handler.http import Room
+from onnx_handler.http import Handler
 from onnx_handler.tensors.codecs import to_raw
 from tests.support import events, models
 
+ONNX_TYPES = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BF16": TensorProto.BFLOAT16,
+    "BYTES": TensorProto.STRING,
+}
 CONTEXT = SimpleNamespace(aws_request_id="c6af9ac6-7b61-11e6-9a41-93e8deadbeef")
 
 
 class Served:
-    """Asks a room as a client would."""
+    """Asks a handler as a client would."""
 
-    def __init__(self, room: Room, source: events.Builder) -> None:
-        self.room = room
+    def __init__(self, handler: Handler, source: events.Builder) -> None:
+        self.handler = handler
         self.source = source
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         event = self.source(method, path, headers or {}, body)
-        return events.answered(self.room.handle(event, CONTEXT))
+        return events.answered(self.handler.handle(event, CONTEXT))
 
     def get(self, path: str) -> tuple[int, Any]:
         status, _, body = self.request("GET", path)
@@ -88,6 +105,6 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
             defaults["PROCESSING_PATH"] = "processing.py"
         for name, value in {**defaults, **environment}.items():
             monkeypatch.setenv(name, value)
-        return Served(Room(), source)
+        return Served(Handler(), source)
 
     return start

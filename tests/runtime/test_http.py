@@ -14,28 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from onnx_handler.http import Room
+from onnx_handler.http import Handler
 from onnx_handler.protocol.open_inference import ROUTES
 from onnx_handler.tensors.codecs import RAW_TYPES, from_raw, widened
-from tests.runtime.conftest import CONTEXT, Serve
+from tests.runtime.conftest import CONTEXT, ONNX_TYPES, Serve
 from tests.support import events, models
-
-ONNX_TYPES = {
-    "BOOL": TensorProto.BOOL,
-    "UINT8": TensorProto.UINT8,
-    "UINT16": TensorProto.UINT16,
-    "UINT32": TensorProto.UINT32,
-    "UINT64": TensorProto.UINT64,
-    "INT8": TensorProto.INT8,
-    "INT16": TensorProto.INT16,
-    "INT32": TensorProto.INT32,
-    "INT64": TensorProto.INT64,
-    "FP16": TensorProto.FLOAT16,
-    "FP32": TensorProto.FLOAT,
-    "FP64": TensorProto.DOUBLE,
-    "BF16": TensorProto.BFLOAT16,
-    "BYTES": TensorProto.STRING,
-}
 
 
 def sample(datatype: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -329,7 +312,7 @@ def test_a_string_that_is_not_utf8(serve: Serve) -> None:
 def test_a_bad_event_is_answered_not_raised(serve: Serve) -> None:
     served = serve(models.matmul())
     for event in ({}, None, [], "warm", {"Records": []}):
-        assert served.room.handle(event, CONTEXT)["statusCode"] == 400
+        assert served.handler.handle(event, CONTEXT)["statusCode"] == 400
 
 
 @pytest.mark.parametrize(
@@ -374,12 +357,12 @@ def test_a_model_whose_outputs_the_protocol_cannot_carry(serve: Serve) -> None:
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    """One room for many examples: loading the model for each would take most of the time."""
+def handler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handler]:
+    """One handler for many examples: loading the model for each would take most of the time."""
     directory = models.save(models.matmul(), tmp_path_factory.mktemp("model"))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MODEL_PATH", str(directory))
-        yield Room()
+        yield Handler()
 
 
 MEMBERS = [
@@ -403,5 +386,5 @@ MEMBER = (
 
 
 @given(st.dictionaries(st.sampled_from(MEMBERS), MEMBER))
-def test_no_event_whatever_ends_in_an_exception(room: Room, event: dict[str, Any]) -> None:
-    assert room.handle(event, CONTEXT)["statusCode"] in (400, 404, 405)
+def test_no_event_whatever_ends_in_an_exception(handler: Handler, event: dict[str, Any]) -> None:
+    assert handler.handle(event, CONTEXT)["statusCode"] in (400, 404, 405)

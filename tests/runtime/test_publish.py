@@ -15,8 +15,8 @@ import pytest
 
 from onnx_handler import publish
 from onnx_handler.errors import ModelUnusable
+from onnx_handler.model_objects import Part, digest_of
 from onnx_handler.storage import s3
-from onnx_handler.storage.parts import Part, digest_of
 from tests.support.s3 import S3, document, refuse, serving
 
 
@@ -298,6 +298,16 @@ def test_as_many_stay_as_are_kept(server: S3, tmp_path: Path, keep: int) -> None
     for parts in models:
         publish.publish(properties(parts, tmp_path, keep))
     assert published(tmp_path) == sorted(name(parts) for parts in models[-keep:])
+
+
+def test_publications_are_in_order_however_fast_they_follow(server: S3, tmp_path: Path) -> None:
+    """The kernel's own timestamps have steps of milliseconds: two publications could have the same."""
+    models = [model(server, seed) for seed in range(2)]
+    times = []
+    for _ in range(20):
+        for parts in models:
+            times.append(Path(publish.publish(properties(parts, tmp_path))["Path"]).stat().st_mtime_ns)
+    assert times == sorted(set(times))
 
 
 def test_other_files_on_the_mount_are_left_alone(server: S3, tmp_path: Path) -> None:

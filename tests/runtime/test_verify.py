@@ -1,3 +1,5 @@
+"""The deployment hook: what it sends, how it compares, what it reports to CodeDeploy."""
+
 from __future__ import annotations
 
 import json
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from onnx_handler.verify import Room, VerificationFailed, check, outputs_of, read, request
+from onnx_handler.verify import Handler, VerificationFailed, check, outputs_of, read, request
 
 Array = NDArray[Any]
 X = np.array([[1.0, 2.5], [-3.0, 4.0]], np.float32)
@@ -76,9 +78,9 @@ EVENT = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}
 
 def hook(aws: Aws, event: Any = EVENT, left: int = 60_000) -> dict[str, str]:
     goldens = [{"model": "digits", "version": "1", "uri": "s3://assets/goldens.zip"}]
-    room = Room({"VERIFY_TARGET": TARGET, "VERIFY_GOLDENS": json.dumps(goldens)})
-    room._clients = aws  # type: ignore[assignment]
-    return room.handle(event, Context(left))
+    handler = Handler({"VERIFY_TARGET": TARGET, "VERIFY_GOLDENS": json.dumps(goldens)})
+    handler._clients = aws  # type: ignore[assignment]
+    return handler.handle(event, Context(left))
 
 
 def answered(**outputs: Array) -> dict[str, Any]:
@@ -136,9 +138,9 @@ def test_the_time_is_up() -> None:
 
 
 def test_nothing_to_verify() -> None:
-    room = Room({})
-    room._clients = aws = Aws(b"", {})  # type: ignore[assignment]
-    assert "nothing to verify" in room.handle(EVENT, Context())["reason"]
+    handler = Handler({})
+    handler._clients = aws = Aws(b"", {})  # type: ignore[assignment]
+    assert "nothing to verify" in handler.handle(EVENT, Context())["reason"]
     assert aws.reported[0]["status"] == "Failed"
 
 

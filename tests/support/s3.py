@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from onnx_handler.storage.parts import Part
+from onnx_handler.model_objects import Part
 
 BUCKET = "models"
 

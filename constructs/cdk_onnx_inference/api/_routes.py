@@ -1,6 +1,6 @@
 """The routes that an API passes to the handler. All others are answered by the API.
 
-The handler has the same tables, in `onnx_handler.protocol.open_inference` and `onnx_handler.job_api`; a contract test
+The handler has the same tables, in `onnx_handler.protocol.open_inference` and `onnx_handler.jobs.api`; a contract test
 holds them equal. A route that only one side knows would be either a 404 of the API or an unreachable part of the
 handler.
 

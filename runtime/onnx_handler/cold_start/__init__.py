@@ -1,1 +1,1 @@
-"""What makes an environment ready before it is asked, and keeps it so."""
+"""What prepares an environment before its first request: initialisation, SnapStart, warm events."""

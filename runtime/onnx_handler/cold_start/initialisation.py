@@ -1,8 +1,8 @@
-"""What is done before the first event where Lambda initialises environments ahead, so that nobody waits for it.
+"""What is done in addition if no client waits for the initialisation of an environment.
 
-On demand, a client waits for the initialisation, and so for whatever its own request does not need: there a room does
-not even import this module. With provisioned concurrency, SnapStart and managed instances nobody waits: there every
-model that is in memory also makes a run, and what requests import late is imported.
+On demand, a client waits, so the commands do not even import this module. With provisioned concurrency, SnapStart and
+managed instances, Lambda initialises environments ahead: every model in memory also makes a golden run, and modules
+that some requests would import later are imported.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from onnx_handler.storage import prefetch
 
 SNAP_START = "snap-start"
 AHEAD = frozenset({"provisioned-concurrency", SNAP_START, "lambda-managed-instances"})
-# What some requests import when they need it.
+# Modules that some requests import when they need them.
 _LATE = ("binascii", "ctypes", "traceback", "urllib.parse", "zlib")
 
 
 def complete(initialization_type: str, repository: Repository) -> None:
-    """Does it. A type that is not known here is taken for on demand.
+    """Completes the initialisation. Does nothing on demand, and for types that are not known here.
 
     Args:
-        initialization_type: Lambda's AWS_LAMBDA_INITIALIZATION_TYPE.
-        repository: has loaded what fits.
+        initialization_type: the variable AWS_LAMBDA_INITIALIZATION_TYPE.
+        repository: the function's models.
     """
     if initialization_type not in AHEAD:
         return

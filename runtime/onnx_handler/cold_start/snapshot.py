@@ -1,11 +1,11 @@
-"""SnapStart: what must not be in a snapshot, and what must not be the same in every environment restored from it.
+"""SnapStart: what must not be in a snapshot, and what must differ between the environments restored from it.
 
-The models are loaded and have run, and their files are in the page cache, when the snapshot is taken: all that is
-memory, and so it is in it. Hooks by Lambda's `snapshot_restore_py`, which awslambdaric brings and runs.
+When the snapshot is taken, the models are loaded and have run once, and their files are in the page cache. The snapshot
+includes all of that memory. awslambdaric runs the hooks that are registered with `snapshot_restore_py`.
 
-A processing file may define `before_snapshot()`, to close what it has opened, and `after_restore()`, to open it again
-and to seed generators of its own. What they raise is theirs to mean: a version whose snapshot fails is not published,
-and an environment whose restoring fails is not used.
+A processing file may define `before_snapshot()`, to close connections, and `after_restore()`, to open them again and to
+seed random generators of its own. If the first raises, Lambda does not publish the version; if the second raises, it
+does not use the environment.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _ESTABLISHED = "01"  # in /proc/net/tcp
 
 
 def register(repository: Repository) -> None:
-    """Has the hooks run for these models. They run in the order of the models."""
+    """Registers the hooks for these models; they run in the order of the models."""
     register_before_snapshot(before_snapshot, repository)
     register_after_restore(after_restore, repository)
 
 
 def before_snapshot(repository: Repository) -> None:
-    """The processing files' hooks; then nothing is left that only this environment can use."""
+    """Runs the processing files' hooks, then warns of connections that are still open."""
     for model in _models(repository):
         if (hook := model.processing.before_snapshot) is not None:
             hook()
@@ -47,14 +47,14 @@ def before_snapshot(repository: Repository) -> None:
 
 
 def after_restore(repository: Repository) -> None:
-    """Fresh random state, causes that are looked at again, then the processing files' hooks.
+    """Seeds the random generators, allows models to be loaded again, then runs the processing files' hooks.
 
-    The kernel's randomness, and so `os.urandom`, `secrets`, `uuid.uuid4` and TLS, differs by itself.
+    `os.urandom`, `secrets`, `uuid.uuid4` and TLS use the kernel's randomness, which differs by itself.
     """
     if (random := sys.modules.get("random")) is not None:
         random.seed()
     if (numpy_random := sys.modules.get("numpy.random")) is not None:
-        numpy_random.seed()  # the state behind numpy.random.rand and its like
+        numpy_random.seed()  # the global state behind numpy.random.rand and others
     repository.restored()
     for model in _models(repository):
         if (hook := model.processing.after_restore) is not None:
@@ -62,12 +62,12 @@ def after_restore(repository: Repository) -> None:
 
 
 def connections() -> Iterator[str]:
-    """The peers, as addresses, of the TCP connections that this process has open."""
+    """The peers' addresses of all TCP connections that this process has open."""
     own = set()
     for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208 - pathlib is not worth its import here
         try:
             own.add(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115
-        except OSError:  # the listing's own
+        except OSError:  # the descriptor of the listing itself
             continue
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -81,7 +81,7 @@ def connections() -> Iterator[str]:
 
 
 def _address(peer: str) -> str:
-    """`0100007F:1F90` as `127.0.0.1:8080`: the kernel writes words of four bytes in the machine's order."""
+    """`0100007F:1F90` as `127.0.0.1:8080`: the kernel writes words of four bytes, in the machine's byte order."""
     from socket import AF_INET, AF_INET6, inet_ntop
 
     address, port = peer.split(":")

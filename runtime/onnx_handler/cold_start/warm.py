@@ -1,13 +1,14 @@
-"""The warm event: keeps environments alive, and as many at a time as pings arrive together.
+"""Answers warm events, which keep environments alive: as many as there are events at a time.
 
     {"source": "cdk-onnx-inference.warmer", "hold_ms": 75, "touch": false}
 
-Lambda gives an event that finds every environment busy a new one. So each ping holds its environment for a moment, and
-N that are sent together meet N environments. The answer says which environment it was and whether it was warm:
+If all environments are busy, Lambda starts a new one. So each event holds its environment for a moment, and N events
+that are sent together reach N environments. The answer says which environment it was, and whether it was warm:
 
     {"warm": true, "model_ready": true, "held_ms": 75, "environment": "2026/11/22/[1]f3a0..."}
 
-A room recognises the event by its `source`, `events.WARMER`, before it parses anything, and imports this module then.
+A command recognises the event by its `source`, `events.WARMER`, before it reads anything else, and only then imports
+this module.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from onnx_handler.models.repository import Repository
 from onnx_handler.storage.prefetch import files_of, read_ahead
 
 LONGEST_HOLD = 10_000  # milliseconds
-# What is left of the function's timeout when a hold that is too long for it ends, in milliseconds.
+# Milliseconds of the function's timeout that must be left when a hold ends.
 _MARGIN = 500
 
 _log = logging.getLogger("onnx_handler")
@@ -30,14 +31,14 @@ _names: list[str] = []
 
 
 def answer(event: dict[str, Any], context: Any, repository: Repository, *, first: bool) -> dict[str, Any]:
-    """Answers a warm event; whatever is wrong with it is put right and told, in `notes` and in the log.
+    """Answers a warm event. A wrong member is replaced, and reported in the answer's `notes` and in the log.
 
     Args:
-        event: `hold_ms` counts from here on (default 0); `touch` also reads the models' files into the page cache and
-            runs each model once (default false).
-        context: Lambda's. A hold ends in time for the function's timeout.
-        repository: the function's models. One whose source did not answer is tried again, when it is time.
-        first: this is the environment's first event, so the environment was started for it.
+        event: `hold_ms`: milliseconds until the answer (default 0). `touch`: also read the models' files into the page
+            cache, and run each model once (default false).
+        context: Lambda's. A hold ends before the function's timeout.
+        repository: the function's models. A model whose source did not answer may be loaded now.
+        first: this is the environment's first event: the environment was not warm.
     """
     seen = perf_counter()
     notes: list[str] = []
@@ -66,7 +67,7 @@ def answer(event: dict[str, Any], context: Any, repository: Repository, *, first
 
 
 def _hold(asked: Any, context: Any, notes: list[str]) -> int:
-    """Milliseconds, within what is allowed and what is left of the function's time."""
+    """Milliseconds to hold, within what is allowed and what is left of the function's timeout."""
     if isinstance(asked, float) and asked.is_integer():  # how some JSON libraries write a whole number
         asked = int(asked)
     if not isinstance(asked, int) or isinstance(asked, bool):
@@ -99,10 +100,9 @@ def _touch(repository: Repository) -> None:
 
 
 def _environment() -> str:
-    """This environment's name: its log stream's, or one made at its first ping.
+    """This environment's name: that of its log stream, or with SnapStart, where Lambda does not tell it, a random one.
 
-    Not before: a snapshot would give the same to all environments that are restored from it, and Lambda's variable with
-    the log stream's name does not exist there for this reason.
+    It is chosen at the first warm event: all environments restored from a snapshot would share an earlier one.
     """
     if not _names:
         _names.append(os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME") or os.urandom(16).hex())

@@ -3,8 +3,9 @@
     {"id", "model", "version", "headers": {...}, "body": text | "body_base64": base64 | "body_uri": "s3://bucket/key",
      "deadline", "fingerprint", "parked"}
 
-The job API writes all of it; an SDK that puts a job on the queue itself needs only a body: without `id` the job's id is
-the message's, and a bare JSON request of the Open Inference Protocol (an object with `inputs`) is a body too.
+The job API writes all of these. A client that puts jobs on the queue directly needs only a body: without `id`, the
+message's own id becomes the job's. The message may also be nothing but a JSON request of the Open Inference Protocol,
+an object with `inputs`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from onnx_handler.errors import InvalidInput
 
 ID = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-# The queue takes 1 MiB and bills each 64 KB; a body that makes its message longer than this goes to the bucket.
+# Bytes. The queue takes 1 MiB and bills each 64 KB; the body of a longer message goes to the bucket instead.
 LARGEST = 200 * 1024
 _BODIES = ("body", "body_base64", "body_uri")
 _ENVELOPE = {"model", "headers", *_BODIES}
@@ -27,11 +29,11 @@ _LATEST = 10**14  # milliseconds: the year 5138
 
 
 class UnreadableMessage(InvalidInput):
-    """A message that no job can be made of.
+    """A message that is not a job.
 
     Attributes:
-        id: the job that it names, if it names one.
-        model: the model, likewise.
+        id: the job's id, if the message has one.
+        model: the model's name, if the message has one.
     """
 
     def __init__(self, text: str, id: str = "", model: str = "") -> None:
@@ -41,18 +43,19 @@ class UnreadableMessage(InvalidInput):
 
 
 class Message(NamedTuple):
-    """A job as its message has it.
+    """A job, as its message has it.
 
     Attributes:
-        id: the job's.
-        model: the model's name; empty in one that is to be sent to whichever the function has.
+        id: the job's id.
+        model: the model's name; empty for the function's only model.
         version: the version that is asked for; None for the newest.
         headers: of the request, names in lower case.
-        body: the request body as it was sent; None where it is in the bucket.
-        body_uri: where it is in the bucket; empty where it is in the message.
-        deadline: milliseconds since the epoch; 0 where the message does not say.
-        fingerprint: of the request; empty where the message does not say.
-        parked: set on the message of a failed job: names the failure that it may revive the job from.
+        body: the request body as it was sent; None if it is in the bucket.
+        body_uri: where the body is in the bucket; empty if it is in the message.
+        deadline: milliseconds since the epoch; 0 if the message has none.
+        fingerprint: of the request; empty if the message has none.
+        parked: only on a message that was parked when its job failed: the value that the job's record has, too. It
+            allows the message to revive the job.
     """
 
     id: str
@@ -66,8 +69,30 @@ class Message(NamedTuple):
     parked: str = ""
 
 
+def fingerprint(model: str, version: str | None, header_length: str | None, body: bytes) -> str:
+    """A SHA-256 over what makes two requests the same: the model, the requested version, and the decoded body."""
+    digest = sha256()
+    for part in (model, version or "", header_length or ""):
+        digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    digest.update(body)
+    return digest.hexdigest()
+
+
+def records(event: Any) -> list[dict[str, Any]]:
+    """The records of an SQS event, one for each message.
+
+    Raises:
+        ValueError: it is another event.
+    """
+    found = event.get("Records") if isinstance(event, dict) else None
+    if not isinstance(found, list) or not all(isinstance(record, dict) and "messageId" in record for record in found):
+        got = sorted(event)[:8] if isinstance(event, dict) else type(event).__name__
+        raise ValueError(f"not a batch of an SQS queue (got {got}): an event source mapping invokes this command")
+    return found
+
+
 def write(message: Message) -> str:
-    """The message's text: ASCII alone, because the queue refuses some characters."""
+    """The message's text, in ASCII, because the queue refuses some characters."""
     document: dict[str, Any] = {"id": message.id}
     if message.model:
         document["model"] = message.model
@@ -92,12 +117,12 @@ def read(text: str, message_id: str, model: str | None = None) -> Message:
     """Reads a message.
 
     Args:
-        text: of the message.
-        message_id: the queue's; the job's id where the message has none.
-        model: taken where the message names none: from its attribute `model`, or the function's only one.
+        text: the message's body.
+        message_id: the queue's id of the message; becomes the job's id if the message has none.
+        model: used if the message names no model: its attribute `model`, or the function's only model.
 
     Raises:
-        UnreadableMessage: no job can be made of it.
+        UnreadableMessage: it is not a job.
     """
     try:
         document = json.loads(text)

@@ -1,4 +1,4 @@
-"""CloudWatch embedded-metric lines about jobs: how many ended how, and how long each took."""
+"""The CloudWatch metrics of jobs: how many ended with which status, and how long each took."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from threading import Lock
 from time import time_ns
 
-# CloudWatch takes this many values of one metric in one line.
+# CloudWatch takes at most this many values of one metric in one line of the embedded metric format.
 MOST_VALUES = 100
 _METRICS = {
     "SUCCEEDED": "JobsSucceeded",
@@ -20,7 +20,7 @@ _METRICS = {
 
 
 class JobMetrics:
-    """Counts, from several threads, until they are written."""
+    """Counts jobs until the counts are written. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -28,12 +28,12 @@ class JobMetrics:
         self._latencies: list[int] = []
 
     def count(self, what: str, latency: int | None = None, times: int = 1) -> None:
-        """Counts a job, or several.
+        """Counts one job or several.
 
         Args:
-            what: a final status, DROPPED (it was finished already), or HANDED_BACK.
-            latency: milliseconds since its message was put on the queue.
-            times: how many.
+            what: a final status, DROPPED (the job was finished already), or HANDED_BACK.
+            latency: milliseconds since the message was put on the queue.
+            times: how many jobs.
         """
         if not times:
             return
@@ -44,7 +44,7 @@ class JobMetrics:
                 self._latencies.append(latency)
 
     def write(self) -> None:
-        """Writes the line, and begins anew."""
+        """Writes one line with all counts, and starts again from zero."""
         with self._lock:
             counts, latencies = self._counts, self._latencies
             self._counts, self._latencies = {}, []

@@ -1,11 +1,11 @@
-"""Several jobs in one run of the model, where that gives each job the result that it would have had by itself.
+"""Micro-batching: several jobs in one run of the model, if each job gets the result that it would get by itself.
 
-Jobs are put on top of each other along the first dimension of every input, and the outputs are cut apart again. The
-user's own processing runs for each job by itself, so only the model sees more than one job.
+The inputs of the jobs are concatenated along their first dimension, and the outputs are split again. The user's own
+processing file runs for each job by itself; only the model sees several jobs at once.
 
-That a model has a first dimension of any size does not say that its rows know nothing of each other: a cumulative sum
-does not, nor does dynamic quantisation, whose scale is that of the whole tensor. So the first stacked run of a model is
-also made one job at a time, and if a result differs, the model's jobs are run by themselves from then on.
+A first dimension of any size does not mean that the rows are independent of each other. In a cumulative sum they are
+not, nor with dynamic quantisation, which computes one scale for the whole tensor. So the jobs of a model's first
+batched run are also run one at a time. If a result differs, all jobs of this model are run one at a time from then on.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from onnx_handler.tensors.codecs import Array
 
 _log = logging.getLogger("onnx_handler")
 
-# Jobs of the first stacked run that are also run by themselves.
+# At most so many jobs of the first batched run are also run by themselves.
 PROVEN = 4
-# Relative and absolute tolerance by numpy type; the absolute one in units of the output's root mean square if that is
-# above 1. The same as in a model package (docs/model-package.md). Other types have to be equal.
+# Relative and absolute tolerance by numpy type, as in a model package (docs/model-package.md). The absolute one is
+# multiplied by the output's root mean square if that is above 1. Outputs of other types must be equal.
 _TOLERANCES = {"float64": (1e-6, 1e-8), "float32": (1e-3, 1e-4), "float16": (1e-2, 1e-3)}
 
 
@@ -38,21 +38,24 @@ class _Feeds(NamedTuple):
     names: list[str]
 
     def rows(self) -> int | None:
-        """Size of the first dimension, where it is that of all inputs and there is something in them."""
+        """Size of the first dimension; None if the inputs differ in it, or one of them is empty."""
         sizes = {array.shape[0] for array in self.tensors.values()}
         return sizes.pop() if len(sizes) == 1 and all(prod(array.shape) for array in self.tensors.values()) else None
 
     def kind(self) -> tuple[object, ...]:
-        """Only feeds of the same kind can be put on top of each other."""
+        """Only feeds of the same kind can be concatenated."""
         tensors = sorted(self.tensors.items())
         return (*self.names, *((name, array.dtype.str, array.shape[1:]) for name, array in tensors))
 
 
 class MicroBatching:
-    """Runs jobs of one model at a time, together where that is allowed.
+    """Runs jobs, several in one run of the model if that is allowed.
 
     Args:
         most_rows: in one run; 1 runs every job by itself. A job with more rows is run by itself.
+
+    Attributes:
+        runs: how often a model was run.
     """
 
     def __init__(self, most_rows: int) -> None:
@@ -61,10 +64,10 @@ class MicroBatching:
         self.runs = 0
 
     def run(self, model: Model, requests: Sequence[InferenceRequest]) -> list[Tensors | InferenceError]:
-        """Runs jobs.
+        """Runs jobs of one model.
 
         Returns:
-            For each request, in order, its outputs or what was wrong with it alone.
+            For each request, in order, its outputs or its own error.
         """
         answers: list[Tensors | InferenceError] = [ModelFailed("it was not run")] * len(requests)
         for group in self._groups(model, requests, answers):
@@ -92,7 +95,7 @@ class MicroBatching:
                 answers[position] = _inference_error(error)
                 continue
             feeds = _Feeds(position, tensors, names)
-            rows = feeds.rows() if model.stacks and self._most_rows > 1 else None
+            rows = feeds.rows() if model.is_batchable and self._most_rows > 1 else None
             if rows is None or rows >= self._most_rows:
                 full.append([feeds])
                 continue
@@ -110,7 +113,7 @@ class MicroBatching:
         return model.predict(feeds.tensors, feeds.names)
 
     def _together(self, model: Model, group: list[_Feeds]) -> list[Tensors] | None:
-        """The outputs of each, or None where they have to be run by themselves."""
+        """The outputs of each job; None if they must be run by themselves."""
         names = group[0].names
         subject = (model.name, model.version, *names)
         if self._proven.get(subject) is False:
@@ -120,7 +123,7 @@ class MicroBatching:
             stacked = {name: np.concatenate([feeds.tensors[name] for feeds in group]) for name in group[0].tensors}
             self.runs += 1
             outputs = model.predict(stacked, names)
-        except Exception as error:  # one of them is at fault, or all are too large; alone, only that one fails
+        except Exception as error:  # one job is wrong, or together they are too large
             _log.info("a run of %d jobs failed, and each is run by itself: %s", len(group), error)
             return None
         for name, array in outputs.items():
@@ -139,7 +142,7 @@ class MicroBatching:
     def _prove(
         self, model: Model, subject: tuple[str, ...], group: list[_Feeds], apart: list[Tensors]
     ) -> list[Tensors] | None:
-        # The last ones have others before them, the first has others after it.
+        # The first job has others after it, the last ones have others before them.
         for index in sorted({0, *range(max(0, len(group) - PROVEN + 1), len(group))}):
             try:
                 alone = self._alone(model, group[index])
@@ -166,7 +169,7 @@ def _inference_error(error: Exception) -> InferenceError:
 
 
 def same(one: Array, other: Array) -> bool:
-    """Whether two arrays are the same but for rounding."""
+    """Whether two arrays are equal, within the tolerances for rounding."""
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
     tolerance = _TOLERANCES.get(one.dtype.name)

@@ -8,21 +8,21 @@ from typing import Any
 from onnx_handler.aws import Clients, code_of
 from onnx_handler.errors import InvalidInput
 
-# DynamoDB charges each KB of an item at each write, S3 a put by itself: they cost the same at about 8 KB, and a result
-# in the record saves the worker the time of a put and the client a request.
+# Bytes of a result that goes into the record. DynamoDB charges for each KB, S3 for each put; at about 8 KB they cost
+# the same. A result in the record also saves the worker a put and the client a request.
 LARGEST_INLINE = 16 * 1024
-LARGEST_BODY = 64 * 1024 * 1024
-URL_LIFETIME = 900  # seconds that a client has to begin with the download of a result
+LARGEST_BODY = 64 * 1024 * 1024  # bytes
+URL_LIFETIME = 900  # seconds within which a client must begin to download a result
 
 _ABSENT = ("NoSuchKey", "NoSuchBucket", "404")
 
 
 class Payloads:
-    """Objects below jobs/ of one bucket.
+    """The objects below `jobs/` in one bucket.
 
     Args:
         clients: for S3.
-        bucket: its name.
+        bucket: the bucket's name.
     """
 
     def __init__(self, clients: Clients, bucket: str) -> None:
@@ -36,17 +36,18 @@ class Payloads:
     def put_result(self, job: str, body: bytes, headers: dict[str, str]) -> str:
         """Stores a result, and returns its URI.
 
-        The key is another each time: two workers may have the same job, and the answer's header must be its body's.
+        The key is random: two workers may run the same job, and neither may overwrite the result that the other one's
+        record refers to.
         """
         metadata = {name: value for name, value in headers.items() if name == "Inference-Header-Content-Length"}
         key = f"jobs/{job}/result-{os.urandom(6).hex()}"
         return self._put(key, body, {"ContentType": headers["Content-Type"], "Metadata": metadata})
 
     def get(self, uri: str) -> bytes:
-        """The object of a URI.
+        """The content of the object at a URI.
 
         Raises:
-            InvalidInput: it is in another bucket, is not there, or is larger than any request may be.
+            InvalidInput: it is in another bucket, does not exist, or is larger than LARGEST_BODY.
         """
         answer = self._call("get_object", uri)
         if answer["ContentLength"] > LARGEST_BODY:
@@ -56,12 +57,16 @@ class Payloads:
         return body
 
     def size(self, uri: str) -> int:
-        """Bytes of the object of a URI; raises as `get` does."""
+        """The size of the object at a URI, in bytes.
+
+        Raises:
+            InvalidInput: it is in another bucket, or does not exist.
+        """
         size: int = self._call("head_object", uri)["ContentLength"]
         return size
 
     def url(self, uri: str) -> str:
-        """A URL that anybody may download the object from for a while."""
+        """A presigned URL of the object; anybody who has it can download the object for URL_LIFETIME."""
         url: str = self._client.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": self._key(uri)}, ExpiresIn=URL_LIFETIME
         )
@@ -76,7 +81,7 @@ class Payloads:
             raise
 
     def _key(self, uri: str) -> str:
-        # The worker's role may be allowed more than whoever may send a message.
+        # The worker's role may read objects that the sender of a message may not.
         start = f"s3://{self._bucket}/"
         if not uri.startswith(start) or len(uri) == len(start):
             raise InvalidInput(f"{uri:.200} is not an object of the service's own bucket, {start}")

@@ -1,4 +1,4 @@
-"""The environment of the rooms of async inference. The names are in `settings.NAMES`, the table in the docs."""
+"""The environment variables of async inference. All names are in `onnx_handler.settings.NAMES`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 _log = logging.getLogger("onnx_handler")
 
-LONGEST_TIMEOUT = 12 * 60 * 60  # seconds that a job may last unless the construct says otherwise
-LONGEST_RETENTION = 14 * 24 * 60 * 60
+# Seconds: what JOB_TIMEOUT and JOB_RETENTION are if they are not set.
+DEFAULT_TIMEOUT = 12 * 60 * 60
+DEFAULT_RETENTION = 14 * 24 * 60 * 60
 
 
 class JobsMisconfigured(Exception):
@@ -18,24 +19,24 @@ class JobsMisconfigured(Exception):
 
 
 class JobSettings(NamedTuple):
-    """What the rooms of async inference share.
+    """The settings that the commands of async inference share.
 
     Attributes:
-        table: name of the table with the job records.
-        queue_url: the queue that jobs are put on; only the job API sends.
-        bucket: the bucket of bodies and results that are too large for the queue and the table.
+        table: name of the table of job records.
+        queue_url: the job queue; only the job API needs it.
+        bucket: for bodies that are too large for the queue, and results that are too large for the table.
         timeout: seconds from submission to deadline: the default, and the most that a job may ask for.
-        retention: seconds that a record is kept after its deadline.
-        parked_queue_url: keeps the messages of failed jobs; only the consumer of dead letters sends.
-        signatures_path: absolute path of the models' signatures; None where nothing is known of them.
+        retention: seconds that a record is kept after the job's deadline.
+        parked_queue_url: the queue of the failed jobs' messages; only the consumer of dead letters needs it.
+        signatures_path: absolute path of the models' signatures.json; None if they are not known.
         micro_batch_size: most rows in one run of the model; 1 runs every job by itself.
     """
 
     table: str
     queue_url: str = ""
     bucket: str = ""
-    timeout: int = LONGEST_TIMEOUT
-    retention: int = LONGEST_RETENTION
+    timeout: int = DEFAULT_TIMEOUT
+    retention: int = DEFAULT_RETENTION
     parked_queue_url: str = ""
     signatures_path: str | None = None
     micro_batch_size: int = 1
@@ -46,16 +47,16 @@ class JobSettings(NamedTuple):
 
         Args:
             environment: of the function.
-            needed: names that the room cannot do without, beside JOBS_TABLE_NAME.
+            needed: variables that this command needs in addition to JOBS_TABLE_NAME.
 
         Raises:
-            JobsMisconfigured: a variable is absent or wrong; the text names all of them.
+            JobsMisconfigured: variables are absent or wrong; the text names all of them.
         """
         wrong = [f"{name} is not set" for name in ("JOBS_TABLE_NAME", *needed) if not environment.get(name)]
         numbers = {}
         for name, default, most in (
-            ("JOB_TIMEOUT", LONGEST_TIMEOUT, 14 * 24 * 60 * 60),
-            ("JOB_RETENTION", LONGEST_RETENTION, 10 * 365 * 24 * 60 * 60),
+            ("JOB_TIMEOUT", DEFAULT_TIMEOUT, 14 * 24 * 60 * 60),
+            ("JOB_RETENTION", DEFAULT_RETENTION, 10 * 365 * 24 * 60 * 60),
             ("MICRO_BATCH_SIZE", 1, 10_000),
         ):
             text = environment.get(name) or str(default)
@@ -80,9 +81,9 @@ class JobSettings(NamedTuple):
 
 
 def unless_misconfigured(make: Callable[[], Callable[[Any, Any], Any]]) -> Callable[[Any, Any], Any]:
-    """The handler that is made, or one that says at each event what is wrong with the environment.
+    """The handler that `make` returns, or one that raises at each event what is wrong with the environment.
 
-    A module that cannot be imported would make Lambda start the environment again and again.
+    If the module itself could not be imported, Lambda would start the environment again and again.
     """
     try:
         return make()

@@ -1,8 +1,7 @@
-"""What the job API can say of a request before it is queued, without numpy and onnxruntime.
+"""Checks a request before it is queued, without numpy and onnxruntime.
 
-Whatever passes here with the model's signature known, the worker takes too; a property test holds the two together.
-What a processing file makes of its own inputs is not known here: such a model has no signature, and only the form is
-checked.
+If the model's signature is known, a request that passes here is also accepted by the worker; a property test compares
+the two. The signature is not known if a processing file converts the inputs; then only the form is checked.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from onnx_handler.tensors.datatypes import ITEM_SIZES, leaves, raw_shape, string
 
 from .settings import JobsMisconfigured
 
-# What a value must stay below to be finite in its datatype: the largest number and half a step.
+# From here on a value rounds to infinity in its datatype: the largest finite number, and half a step.
 _FLOAT_LIMITS = {"FP16": 65520.0, "FP32": 3.4028235677973366e38, "BF16": 3.4028235677973366e38}
-# In memory BF16 is four bytes wide. numpy counts a tensor's bytes in a signed 64-bit integer, empty dimensions apart.
+# numpy counts the bytes of an array in a signed 64-bit integer, and does not count empty dimensions.
 _LARGEST_TENSOR = 2**63 - 1
 
 
 class Tensor(NamedTuple):
-    """An input or output in a signature; -1 is a dimension of any size, [] any rank."""
+    """An input or output in a signature. In its shape, -1 is a dimension of any size; [] is any shape."""
 
     name: str
     datatype: str
@@ -33,7 +32,7 @@ class Tensor(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """A model's signature; None for tensors that are not known."""
+    """A model's signature; `inputs` or `outputs` is None if they are not known."""
 
     name: str
     version: str
@@ -45,10 +44,10 @@ class Signatures:
     """The signatures of a service's models.
 
     Args:
-        document: of signatures.json; None where nothing is known, and any model is let through.
+        document: of signatures.json; None if nothing is known: then every model name is accepted.
 
     Raises:
-        JobsMisconfigured: it is not such a document.
+        JobsMisconfigured: the document is wrong.
     """
 
     def __init__(self, document: Any) -> None:
@@ -68,7 +67,7 @@ class Signatures:
         """Reads signatures.json.
 
         Raises:
-            JobsMisconfigured: it cannot be read, or is not what it should be.
+            JobsMisconfigured: the file cannot be read, or is wrong.
         """
         if path is None:
             return cls(None)
@@ -79,7 +78,7 @@ class Signatures:
             raise JobsMisconfigured(f"the models' signatures {path!r} cannot be read: {error}") from None
 
     def find(self, name: str, version: str | None) -> Signature | None:
-        """A model's signature; None where nothing is known of any.
+        """A model's signature; None if no signatures are known.
 
         Raises:
             NotFound: the service has no such model.
@@ -100,11 +99,11 @@ def check(body: bytes, header_length: str | None, signature: Signature | None) -
     Args:
         body: decoded from base64 and any content encoding.
         header_length: the Inference-Header-Content-Length header, if there is one.
-        signature: of the model; without inputs only the form is checked.
+        signature: of the model; if it has no inputs, only the form is checked.
 
     Raises:
-        InvalidInput: the worker would not take it.
-        PayloadTooLarge: it has more JSON, or more strings, than are read.
+        InvalidInput: the worker would not accept it.
+        PayloadTooLarge: it has too much JSON, or too many strings.
     """
     form = read(body, header_length)
     expected = signature.inputs if signature is not None else None
@@ -169,7 +168,7 @@ def _check_inputs(given: list[InputForm], expected: dict[str, Tensor]) -> None:
 
 
 def _as_array(datatype: str) -> str:
-    return "FP32" if datatype == "BF16" else datatype  # as which it is read
+    return "FP32" if datatype == "BF16" else datatype  # BF16 is read as FP32
 
 
 def _check_values(tensor: InputForm, body: bytes) -> None:

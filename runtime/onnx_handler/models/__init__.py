@@ -1,1 +1,1 @@
-"""The models of a function: opened, run, kept in memory."""
+"""The models of a function: how they are loaded, run, and kept in memory."""

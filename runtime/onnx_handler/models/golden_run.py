@@ -1,7 +1,7 @@
-"""One run of a model before anybody waits for it: on a sample of its package's, or on an input made from its signature.
+"""The golden run: one run of a model before a client waits for it, on a sample of its package or on zeros.
 
-The first run of a model allocates its memory, reads the weights that it needs where they are mapped, and makes what
-onnxruntime makes late. Nothing is compared here: that is `onnx-inference prepare`'s work.
+A model's first run allocates its memory, reads mapped weights, and creates what onnxruntime creates late. The outputs
+are not compared with the sample's: `onnx-inference prepare` and the `verify` command do that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from time import perf_counter_ns
 import numpy as np
 
 from onnx_handler.metrics import Metrics
-from onnx_handler.tensors.codecs import RAW_TYPES, Array
+from onnx_handler.tensors.codecs import Array, numpy_type
 from onnx_handler.tensors.signature import TensorSpec
 
 from .model import Model
@@ -24,14 +24,14 @@ _log = logging.getLogger("onnx_handler")
 
 
 def run(model: Model, metrics: Metrics) -> None:
-    """Runs the model once, by its session alone, and records how long it took. A failure is logged and no more."""
+    """Runs the model once, without its processing file, and records how long it took. A failure is only logged."""
     try:
         inputs, what = _inputs(model)
         started = perf_counter_ns()
         outputs = model.run(inputs)
         metrics.golden_run((perf_counter_ns() - started) / 1e6)
     except Exception as cause:
-        # Zeros may be what the model has no answer for: an index past a table's end, an empty sequence.
+        # The model may have no answer for zeros: an index past the end of a table, an empty sequence.
         _log.warning("model %r: its golden run failed: %s", model.name, cause)
         return
     for name, array in outputs.items():
@@ -41,7 +41,7 @@ def run(model: Model, metrics: Metrics) -> None:
 
 def _inputs(model: Model) -> tuple[Tensors, str]:
     try:
-        if (sample := _sample(os.path.join(model.path, "goldens"))) is not None:  # noqa: PTH118 - as everywhere here
+        if (sample := _sample(os.path.join(model.path, "goldens"))) is not None:  # noqa: PTH118 - pathlib is not worth its import here
             return sample, "the package's first sample"
     except Exception as cause:
         _log.warning("model %r: its goldens cannot be read: %s", model.name, cause)
@@ -49,7 +49,7 @@ def _inputs(model: Model) -> tuple[Tensors, str]:
 
 
 def _sample(directory: str) -> Tensors | None:
-    """The inputs of the first sample; None where there are no goldens, or goldens of another kind."""
+    """The inputs of the first golden sample; None if the package has none."""
     try:
         with open(os.path.join(directory, "goldens.json"), encoding="utf-8") as file:  # noqa: PTH118, PTH123
             samples = json.load(file).get("samples")
@@ -62,7 +62,7 @@ def _sample(directory: str) -> Tensors | None:
 
 
 def _as_objects(array: Array) -> Array:
-    """Strings as onnxruntime takes them; a package has them as fixed-width unicode."""
+    """Strings as onnxruntime takes them; in a package they are fixed-width unicode."""
     return array.astype(object) if array.dtype.kind == "U" else array
 
 
@@ -70,4 +70,4 @@ def _zeros(spec: TensorSpec) -> Array:
     shape = [1 if size == -1 else size for size in spec.shape]
     if spec.datatype == "BYTES":
         return np.full(shape, b"", dtype=object)
-    return np.zeros(shape, np.float32 if spec.datatype == "BF16" else RAW_TYPES[spec.datatype])
+    return np.zeros(shape, numpy_type(spec.datatype))

@@ -1,7 +1,7 @@
-"""The session options that a model package carries: the member `session` of its manifest.json.
+"""The session options of a model package: the member `session` of its manifest.json.
 
-A bare model, and a manifest without the member, have onnxruntime's own defaults; a manifest may have any other member,
-and `session` too, for readers that are not this one.
+An .onnx file alone, and a manifest without `session`, get the defaults of `models.session`. Members that are not known
+here are ignored, because other programs may read them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LEVELS = {
 
 
 class SessionManifest(NamedTuple):
-    """What a manifest asks for; None, and no entry, leave onnxruntime's default or this package's."""
+    """The session options of a manifest; None, or no entry in `config`, leaves the default."""
 
     graph_optimization_level: str | None = None
     intra_op_num_threads: int | None = None
@@ -32,7 +32,7 @@ class SessionManifest(NamedTuple):
     config: tuple[tuple[str, str], ...] = ()
 
     def apply(self, options: onnxruntime.SessionOptions) -> None:
-        """Changes what the manifest has an opinion about.
+        """Sets the options that the manifest has.
 
         Raises:
             ModelUnusable: onnxruntime refuses a configuration entry.
@@ -55,10 +55,10 @@ class SessionManifest(NamedTuple):
 
 
 def read(path: str) -> SessionManifest:
-    """Reads the manifest of a package directory; a bare .onnx file, and a directory without one, ask for nothing.
+    """Reads the manifest of a package directory; without a manifest, and for an .onnx file, there are no options.
 
     Raises:
-        ModelUnusable: there is a manifest, and it cannot be read or holds what no session option is.
+        ModelUnusable: the manifest cannot be read, or an option is wrong.
     """
     file = os.path.join(path, "manifest.json")  # noqa: PTH118 - pathlib is not worth its import here
     try:
@@ -74,10 +74,10 @@ def read(path: str) -> SessionManifest:
 
 
 def parse(file: str, session: Any) -> SessionManifest:
-    """Checks the member `session`; None stands for its absence.
+    """Reads the member `session`; None if the manifest does not have it.
 
     Raises:
-        ModelUnusable: with everything that is wrong.
+        ModelUnusable: options are wrong; the text names all of them.
     """
     if session is None:
         return SessionManifest()

@@ -24,23 +24,23 @@ class Model:
 
     Attributes:
         name: its name in the protocol.
-        version: the one version that this function serves.
+        version: its version in the protocol.
         inputs: what a client sends.
         outputs: what a client gets.
-        model_inputs: what the model itself takes, behind the processing file.
+        model_inputs: what the model itself takes, after the processing file.
         processing: the processing file.
         path: its package directory, or its .onnx file.
-        output_datatypes: of `outputs`, by name; numpy arrays alone do not tell BF16, which travels as float32.
-        stacks: requests may be put on top of each other, as far as the signature tells: every tensor has a first
-            dimension of any size, and it is the same one in all inputs.
-        load_time: what loading took, in milliseconds.
+        output_datatypes: of `outputs`, by name. The arrays do not show BF16, which is float32 in numpy.
+        is_batchable: requests may be concatenated, as far as the signature shows: every tensor has a first dimension
+            of any size, and in all inputs it is the same one.
+        load_time: how long loading took, in milliseconds.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Loads the processing file and the session.
 
         Raises:
-            ModelUnusable: either cannot be served; the text says why.
+            ModelUnusable: one of them cannot be served; the text says why.
         """
         started = perf_counter_ns()
         self.name = settings.model_name
@@ -61,18 +61,18 @@ class Model:
             raise ModelUnusable(
                 "the model has BF16 tensors and string inputs, which onnxruntime's Python API cannot mix"
             )
-        self.stacks = _stacks(self.model_inputs, self._model_outputs)
+        self.is_batchable = _is_batchable(self.model_inputs, self._model_outputs)
         self.load_time = (perf_counter_ns() - started) / 1e6
 
     def run(self, inputs: Tensors) -> Tensors:
-        """All outputs of the model alone, without the processing file.
+        """Runs the model without its processing file, and returns all outputs.
 
         Args:
             inputs: of the model, by name.
 
         Raises:
             InvalidInput: the tensors do not fit the model.
-            ModelFailed: it raised.
+            ModelFailed: the model failed.
         """
         self._validate(inputs, [])
         return self.predict(inputs, self._output_names)
@@ -82,12 +82,12 @@ class Model:
 
         Args:
             request: the tensors as the client sent them.
-            wanted: names of outputs, in the order to answer in; empty for all.
+            wanted: names of outputs, in the order of the answer; empty for all.
             phases: receives each phase's time in milliseconds.
 
         Raises:
             InvalidInput: the tensors do not fit the model.
-            ModelFailed: the model or the processing file raised.
+            ModelFailed: the model or the processing file failed.
         """
         start = perf_counter_ns()
         feeds = self._preprocess(request)
@@ -104,11 +104,11 @@ class Model:
         return outputs
 
     def prepare(self, request: ProcessingRequest, wanted: list[str]) -> tuple[Tensors, list[str]]:
-        """What `predict` takes, of one request: the model's inputs, and the names of the outputs to compute.
+        """The arguments of `predict` for one request: the model's inputs, and the names of the outputs to compute.
 
         Raises:
             InvalidInput: the tensors do not fit the model.
-            ModelFailed: the processing file raised.
+            ModelFailed: the processing file failed.
         """
         feeds = self._preprocess(request)
         return feeds, self._validate(feeds, wanted)
@@ -159,7 +159,7 @@ class Model:
 
         Raises:
             InvalidInput: onnxruntime says that the inputs are wrong.
-            ModelFailed: it says anything else.
+            ModelFailed: onnxruntime fails for another reason.
         """
         try:
             if self._has_bfloat16:
@@ -182,7 +182,7 @@ class Model:
         return dict(zip(names, results, strict=True))
 
     def _run_with_bfloat16(self, feeds: Tensors, names: list[str]) -> list[Array]:
-        """Goes by OrtValue, because numpy has no bfloat16 and session.run takes and gives numpy only."""
+        """Uses OrtValue, because session.run takes and returns only numpy arrays, and numpy has no bfloat16."""
         values = {}
         for name, array in feeds.items():
             if self._inputs_by_name[name].datatype == "BF16":
@@ -192,11 +192,15 @@ class Model:
         return [_to_numpy(value) for value in self._session.run_with_ort_values(names, values)]
 
     def postprocess(self, outputs: Tensors, wanted: list[str]) -> Tensors:
-        """What the client gets of one request's outputs.
+        """The outputs that the client gets.
+
+        Args:
+            outputs: of the model, for one request.
+            wanted: names that the client asked for; empty for all.
 
         Raises:
-            InvalidInput: the processing file makes no output of a name that was asked for.
-            ModelFailed: it raised.
+            InvalidInput: the processing file returns no output of a name that was asked for.
+            ModelFailed: the processing file failed.
         """
         postprocess = self.processing.postprocess
         if postprocess is None:
@@ -225,14 +229,14 @@ class Model:
         }
 
 
-def _stacks(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bool:
+def _is_batchable(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bool:
     if not inputs or any(spec.shape[:1] != (-1,) for spec in (*inputs, *outputs)):
         return False
     return len({spec.axes[0] for spec in inputs if spec.axes[0]}) <= 1
 
 
 def _as_str(name: str, array: Array) -> Array:
-    """Strings as onnxruntime takes them: it would write bytes as their Python repr."""
+    """Strings as onnxruntime takes them: it would convert bytes to their Python repr."""
     if array.dtype.kind != "O":
         return array
     decoded = np.empty(array.size, dtype=object)

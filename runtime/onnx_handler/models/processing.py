@@ -12,8 +12,8 @@
     def before_snapshot(): ...      # with SnapStart: close connections, forget credentials
     def after_restore(): ...        # with SnapStart, in each environment: connect, seed random generators of your own
 
-A BYTES tensor is an object array of `bytes`. A ValueError from `preprocess` is the client's mistake (400); anything
-else that is raised is the file's own (500).
+A BYTES tensor is an object array of `bytes`. A ValueError from `preprocess` is the client's mistake (400); every other
+exception is an error of the file (500).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Tensors = dict[str, Array]
 
 
 class ProcessingRequest:
-    """What `preprocess` is given."""
+    """The argument of `preprocess`."""
 
     __slots__ = ("id", "inputs", "parameters")
 
@@ -40,7 +40,7 @@ class ProcessingRequest:
 
 
 class Processing:
-    """The parts that the file defines; a part that it leaves out is None and changes nothing."""
+    """What the file defines; None for what it does not define."""
 
     __slots__ = ("after_restore", "before_snapshot", "inputs", "outputs", "postprocess", "preprocess")
 
@@ -62,10 +62,11 @@ class Processing:
 
     @classmethod
     def load(cls, path: str | None) -> Processing:
-        """Runs the file once and takes what it defines.
+        """Runs the file once, and takes what it defines; without a file, all is None.
 
         Raises:
-            ModelUnusable: it is missing, raises, or defines neither preprocess nor postprocess.
+            ModelUnusable: it is missing, raises, defines neither preprocess nor postprocess, or something in it is
+                wrong.
         """
         if path is None:
             return cls()

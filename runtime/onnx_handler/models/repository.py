@@ -1,8 +1,9 @@
-"""The models of one function: which there are, which are in memory, and what makes place for what.
+"""The models of one function: which there are, which are in memory, and which are evicted.
 
-A function with one model loads it while its environment starts. One with several loads as many as fit into its memory,
-in their order, and the others at their first use; the model that was used longest ago makes place. A model that cannot
-be loaded has its cause. It is tried again only where that may help: when what it comes from did not answer.
+A function with one model loads it while its environment starts. A function with several models loads as many as fit
+into its memory, in their order, and the others at their first use; the least recently used models are evicted. If a
+model cannot be loaded, the cause is kept. Loading is tried again only if S3, or the provider of the credentials for it,
+did not answer.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from onnx_handler.storage.prefetch import files_of
 from .model import Model
 
 if TYPE_CHECKING:
-    from onnx_handler.storage.model_store import Store
-    from onnx_handler.storage.parts import Part
+    from onnx_handler.model_objects import Part
+    from onnx_handler.storage.model_cache import ModelCache
 
 _log = logging.getLogger("onnx_handler")
 
-RETRY_AFTER = 10.0  # seconds
+RETRY_AFTER = 10.0  # seconds between two attempts to load a model whose source did not answer
 
 
 class Served:
@@ -34,13 +35,17 @@ class Served:
     Attributes:
         name: its name in the protocol.
         version: its version there.
-        model: the model; None when it is not in memory.
-        cause: why it could not be loaded, in words; empty when it could, or nobody has tried.
-        used: when it was used last, on a clock of the caller's.
-        metrics: its metrics; there are none when the environment is too wrong for a model.
+        settings: its settings; None if the function's environment is wrong.
+        model: the model; None if it is not in memory.
+        cause: why it could not be loaded; empty if it was loaded, or not tried yet.
+        ready: it was loaded once, and has not failed since; it stays ready when it is evicted.
+        retry_at: when loading may be tried again, in seconds of the monotonic clock; infinite for never.
+        size: bytes of memory that it takes, as far as is known; 0 if the function has only one model.
+        used: when it was used last, in nanoseconds of the performance counter.
+        metrics: its metrics; not set if the function's environment is wrong.
     """
 
-    __slots__ = ("cause", "metrics", "model", "name", "proven", "retry_at", "settings", "size", "used", "version")
+    __slots__ = ("cause", "metrics", "model", "name", "ready", "retry_at", "settings", "size", "used", "version")
 
     def __init__(self, name: str, version: str, settings: Settings | None, cause: str = "") -> None:
         self.name = name
@@ -51,32 +56,31 @@ class Served:
         self.model: Model | None = None
         self.cause = cause
         self.retry_at = float("inf")
-        self.proven = False
+        self.ready = False
         self.size = 0
         self.used = 0
 
     @property
     def why_not(self) -> str:
-        """Its cause, in a sentence."""
+        """The cause, as a sentence for clients."""
         return f"model {self.name!r} is not ready: {self.cause}"
 
 
 class Repository:
     """The models of one function.
 
+    Args:
+        every: settings of all models; empty if the function's environment is wrong.
+        cause: what is wrong with the environment.
+
     Attributes:
         memory: bytes that all models together may take.
-
-    Args:
-        every: of each model; empty when the environment is wrong, for the reason `cause`.
-
-    Attributes:
-        cause: why no model is known, when none is.
+        cause: what is wrong with the environment; empty if nothing is.
     """
 
     def __init__(self, every: list[Settings], cause: str = "") -> None:
         self._lock = RLock()
-        self._store: Store | None = None
+        self._cache: ModelCache | None = None
         self.cause = "" if every else cause
         if every:
             self._all = [Served(settings.model_name, settings.model_version, settings) for settings in every]
@@ -105,7 +109,7 @@ class Repository:
 
     @property
     def only_name(self) -> str | None:
-        """The model's name, if all models are versions of one."""
+        """The models' name, if all have the same; otherwise None."""
         names = {served.name for served in self._all}
         return names.pop() if len(names) == 1 else None
 
@@ -118,7 +122,7 @@ class Repository:
         return NotFound(f"Request for unknown model: {what} is not found; this function serves {serves}")
 
     def loaded(self, served: Served) -> Model:
-        """A model that is in memory now.
+        """The model, loaded if it was not in memory.
 
         Raises:
             ModelNotReady: it cannot be loaded; the text says why.
@@ -134,8 +138,8 @@ class Repository:
         return model
 
     def why_not_ready(self, served: Served) -> str:
-        """Empty if inferences of a model are answered; otherwise why not. One that nobody has used yet is loaded."""
-        if not served.proven:
+        """Why a model is not ready; empty if it is. A model that was not used yet is loaded to find out."""
+        if not served.ready:
             try:
                 self.loaded(served)
             except ModelNotReady as cause:
@@ -143,9 +147,9 @@ class Repository:
         return ""
 
     def why_not_all_ready(self) -> str:
-        """Empty unless a model that was tried cannot be loaded; the protocol's server is ready when all its models are.
+        """Why one of the models is not ready; empty if all are, as the protocol asks of a server that is ready.
 
-        Models that nobody has used yet are not loaded to answer this.
+        Models that were not used yet count as ready, and are not loaded to find out.
         """
         for served in self._all:
             if served.cause:
@@ -161,12 +165,12 @@ class Repository:
 
     @property
     def first_metrics(self) -> Metrics | None:
-        """Of the first model, for what concerns the whole environment; None when the environment is too wrong."""
+        """The first model's metrics, for events of the whole environment; None if the environment is wrong."""
         first = self._all[0]
         return first.metrics if first.settings is not None else None
 
     def restored(self) -> None:
-        """This is another environment now, restored from a snapshot: a source that did not answer there may, here."""
+        """To be called after a restore from a snapshot: a source that did not answer before may be tried again now."""
         for served in self._all:
             if served.retry_at != float("inf"):
                 served.retry_at = monotonic()
@@ -174,11 +178,11 @@ class Repository:
     # -- loading ----------------------------------------------------------------------------------------------------
 
     def _load_first(self) -> None:
-        room = self.memory
+        left = self.memory
         for index, served in enumerate(self._all):
-            if served.settings is not None and (index == 0 or served.size <= room):
+            if served.settings is not None and (index == 0 or served.size <= left):
                 self._load(served)
-                room -= served.size
+                left -= served.size
 
     def _load(self, served: Served) -> None:
         settings = served.settings
@@ -196,7 +200,7 @@ class Repository:
             before = _resident() if self._several else 0
             model = Model(settings)
         except Exception as cause:
-            served.cause, served.proven = str(cause), False
+            served.cause, served.ready = str(cause), False
             if isinstance(cause, SourceUnavailable):
                 served.retry_at = monotonic() + RETRY_AFTER
             _log.error("model %r did not load: %s", served.name, cause, exc_info=_unless_known(cause))
@@ -204,18 +208,18 @@ class Repository:
         if self._several:
             _give_back()
             served.size = max(served.size, _resident() - before)
-        served.model, served.proven, served.used = model, True, perf_counter_ns()
+        served.model, served.ready, served.used = model, True, perf_counter_ns()
         served.metrics.loaded(model.load_time, fetch)
 
     def _obtain(self, settings: Settings) -> str:
-        from onnx_handler.storage.model_store import Store, default_directory, patience
+        from onnx_handler.storage.model_cache import ModelCache, default_directory, patience
 
-        if self._store is None:
-            self._store = Store(default_directory(), settings.cache_size, patience())
+        if self._cache is None:
+            self._cache = ModelCache(default_directory(), settings.cache_size, patience())
         while True:
             try:
-                return self._store.obtain(settings.model_objects)
-            except DiskFull:  # the files of a model in memory stay on the disk
+                return self._cache.obtain(settings.model_objects)
+            except DiskFull:  # the cache does not evict models that are in memory
                 if not self._evict([served for served in self.in_memory() if _objects(served)]):
                     raise
 
@@ -228,11 +232,11 @@ class Repository:
         if not candidates:
             return False
         oldest = min(candidates, key=lambda served: served.used)
-        oldest.model = None  # a request that is using it keeps it until it is done
-        if self._store is not None and (objects := _objects(oldest)):
-            self._store.release(objects)
+        oldest.model = None  # a request that is using it keeps it until the answer
+        if self._cache is not None and (objects := _objects(oldest)):
+            self._cache.release(objects)
         _give_back()
-        _log.info("model %r made place for another", oldest.name)
+        _log.info("model %r was evicted", oldest.name)
         return True
 
 
@@ -258,13 +262,13 @@ def _size_of(served: Served) -> int:
 
 
 def _resident() -> int:
-    """Bytes of this process that are in memory."""
+    """Bytes of this process in memory (resident)."""
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - pathlib is not worth its import here
         return int(file.read().split()[1]) * 4096
 
 
 def _give_back() -> None:
-    """Has the C library return memory that was freed: after a load, it keeps about as much as the model takes."""
+    """Has the C library return freed memory: after a load, it would keep about as much as the model takes."""
     import ctypes
 
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
@@ -273,5 +277,5 @@ def _give_back() -> None:
 
 
 def _unless_known(cause: Exception) -> bool:
-    """A stack trace helps only where the text does not already say what to mend."""
+    """Whether to log a stack trace: it helps only if the text does not already say what is wrong."""
     return not isinstance(cause, ModelUnusable) or cause.__cause__ is not None

@@ -1,4 +1,4 @@
-"""The onnxruntime session, set up for the share of a machine that Lambda gives."""
+"""The onnxruntime session, with threads for the vCPUs that the function has."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from onnx_handler.errors import ModelUnusable
 
 from . import manifest
 
-# AWS Lambda "Configure function memory": 1,769 MB have the equivalent of one vCPU, and other sizes in proportion.
+# AWS Lambda "Configure function memory": at 1,769 MB a function has the equivalent of one vCPU; CPU is proportional.
 MB_PER_VCPU = 1769
 
 
 def thread_count(memory_size: int, cores: int) -> int:
     """Threads for a function of `memory_size` MB: its vCPUs, rounded, at least one, at most the visible cores.
 
-    More threads than vCPUs only make Lambda throttle the function; fewer leave paid time unused.
+    With more threads than vCPUs, Lambda throttles the function; with fewer, it does not use all CPU that is paid for.
     """
     return max(1, min(cores, round(memory_size / MB_PER_VCPU)))
 
 
 def session_options(memory_size: int) -> onnxruntime.SessionOptions:
-    """Both pools sized, one operator at a time, no spinning: a thread that spins burns the CPU share of the others."""
+    """The defaults: one operator at a time, on all vCPUs, without spinning, which would take CPU from other threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = thread_count(memory_size, len(os.sched_getaffinity(0)))
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 4  # fatal alone: errors are raised, and logged where they are answered
+    options.log_severity_level = 4  # only fatal: errors are raised, and logged when the request is answered
     return options
 
 
 def model_file(path: str) -> str:
-    """The .onnx file of a model package directory; a file is itself.
+    """The .onnx file of a model package directory, or `path` itself if it is a file.
 
     Raises:
-        ModelUnusable: there is none, or it cannot be read.
+        ModelUnusable: there is no such file, or it cannot be read.
     """
     file = os.path.join(path, "model.onnx") if os.path.isdir(path) else path  # noqa: PTH112, PTH118
     if not os.path.isfile(file):  # noqa: PTH113 - pathlib is not worth its import here
@@ -56,8 +56,8 @@ def open_session(path: str, memory_size: int) -> onnxruntime.InferenceSession:
         memory_size: the function's memory in MB, which decides its threads.
 
     Raises:
-        ModelUnusable: the file is missing, unreadable, or not a model that this onnxruntime can load; or the package's
-            manifest holds session options that there are none of.
+        ModelUnusable: the file is missing or unreadable, this onnxruntime cannot load it, or the session options of
+            the package's manifest are wrong.
     """
     file = model_file(path)
     options = session_options(memory_size)

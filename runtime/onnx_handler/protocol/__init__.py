@@ -1,1 +1,1 @@
-"""The Open Inference Protocol v2 over Lambda's HTTP events."""
+"""The Open Inference Protocol v2, over Lambda's HTTP events."""

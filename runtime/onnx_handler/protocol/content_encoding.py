@@ -1,15 +1,15 @@
-"""Bodies that arrive or leave compressed."""
+"""Compressed bodies: Content-Encoding and Accept-Encoding."""
 
 from __future__ import annotations
 
 from onnx_handler.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 
-# A request of Lambda's 6 MB can inflate a thousandfold; past this it is refused rather than inflated.
+# Bytes. A body of 6 MB, Lambda's limit, could inflate a thousandfold; a body that inflates past this is refused.
 INFLATED_LIMIT = 64 * 1024 * 1024
-# Below this an answer fits one network packet, and compressing gains nothing.
+# Bytes. A smaller answer fits into one network packet, and compressing it gains nothing.
 WORTH_COMPRESSING = 1400
 
-_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's own numbers for these containers
+_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # how zlib calls these formats
 
 
 def decoded(body: bytes, encoding: str) -> bytes:
@@ -20,9 +20,9 @@ def decoded(body: bytes, encoding: str) -> bytes:
         encoding: the Content-Encoding header; empty or `identity` leaves the body as it is.
 
     Raises:
-        UnsupportedMediaType: an encoding other than gzip and deflate.
-        InvalidInput: the body is not in that encoding.
-        PayloadTooLarge: it inflates past INFLATED_LIMIT.
+        UnsupportedMediaType: the encoding is neither gzip nor deflate.
+        InvalidInput: the body is not in this encoding.
+        PayloadTooLarge: the body inflates past INFLATED_LIMIT.
     """
     encoding = encoding.strip().lower()
     if encoding in ("", "identity"):
@@ -30,7 +30,7 @@ def decoded(body: bytes, encoding: str) -> bytes:
     bits = _WINDOW_BITS.get(encoding)
     if bits is None:
         raise UnsupportedMediaType(f"Content-Encoding {encoding!r}: gzip, deflate and identity are read here")
-    import zlib  # late, as a library of its own that few requests need
+    import zlib  # late: few requests need it
 
     inflater = zlib.decompressobj(wbits=bits)
     try:
@@ -47,7 +47,7 @@ def decoded(body: bytes, encoding: str) -> bytes:
 
 
 def accepts_gzip(header: str) -> bool:
-    """Says whether an Accept-Encoding header admits gzip (RFC 9110, 12.5.3)."""
+    """Whether an Accept-Encoding header accepts gzip (RFC 9110, 12.5.3)."""
     if not header:
         return False
     weights = {}
@@ -61,7 +61,7 @@ def accepts_gzip(header: str) -> bool:
 
 
 def gzipped(body: bytes) -> bytes:
-    """Compresses an answer at the fastest level: tensors hardly shrink further, and the client waits."""
+    """Compresses an answer at the fastest level, because tensors hardly get smaller at others."""
     import zlib
 
     compressor = zlib.compressobj(level=1, wbits=31)

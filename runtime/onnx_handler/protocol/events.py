@@ -1,6 +1,6 @@
-"""Lambda's HTTP events in, and the answers that each of their sources expects out.
+"""Reads Lambda's HTTP events, and writes answers in the form that the event's source expects.
 
-Sources: API Gateway HTTP API (payload 2.0 and 1.0), REST API (1.0), function URL (2.0) and Application Load Balancer.
+Sources: API Gateway HTTP API (payload 2.0 and 1.0), REST API (1.0), function URL (2.0), Application Load Balancer.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from onnx_handler.errors import InvalidInput, PayloadTooLarge
 
 # Lambda's limit on a synchronous response, in bytes of JSON (AWS Lambda quotas, "Invocation payload").
 RESPONSE_LIMIT = 6 * 1024 * 1024
-# What the envelope around a body may need: status, headers, punctuation.
+# Bytes that the JSON around a body may need: status, headers, punctuation.
 ENVELOPE_ALLOWANCE = 4 * 1024
 
-# The `source` of a warm event; the constructs write it, and a contract test holds the two together.
+# The `source` of a warm event. The constructs write the same; a contract test holds the two equal.
 WARMER = "cdk-onnx-inference.warmer"
 
 _REASONS = {
@@ -33,8 +33,8 @@ _REASONS = {
 }
 
 
-class Request:  # a named tuple, or a dataclass, is code that is made and compiled at every cold start
-    """An HTTP request: header names in lower case, the body as bytes, the path percent-encoded or not."""
+class Request:  # not a named tuple or a dataclass: Python would generate and compile their code at every cold start
+    """An HTTP request: header names in lower case, the body as bytes. The path may be percent-encoded or decoded."""
 
     __slots__ = ("body", "headers", "method", "path")
 
@@ -46,7 +46,7 @@ class Request:  # a named tuple, or a dataclass, is code that is made and compil
 
 
 class Response:
-    """An HTTP answer. `text` says that the body is UTF-8 text and may travel as it is."""
+    """An HTTP answer. With `text`, the body is UTF-8 and is sent as it is; otherwise it is sent as base64."""
 
     __slots__ = ("body", "headers", "status", "text")
 
@@ -61,7 +61,7 @@ def read(event: Any) -> Request:
     """Reads an event of any source.
 
     Raises:
-        InvalidInput: it is not an HTTP event, or its body is not the base64 that it says it is.
+        InvalidInput: it is not an HTTP event, or its body is not base64 although it says so.
     """
     if not isinstance(event, dict):
         raise _not_http(event)
@@ -82,7 +82,7 @@ def read(event: Any) -> Request:
 
 
 def query(event: Any, name: str) -> str | None:
-    """One parameter of the query string; None without it. Of several of one name the last counts."""
+    """A parameter of the query string, the last one of this name; None if there is none."""
     raw = event.get("rawQueryString")
     if isinstance(raw, str):
         from urllib.parse import parse_qs
@@ -113,7 +113,7 @@ def _body(event: dict[str, Any]) -> bytes:
         raise InvalidInput(f"the event's body is a {type(body).__name__}; a string is expected")
     encoded = event.get("isBase64Encoded")
     if encoded is True:
-        from binascii import a2b_base64  # late, as a library of its own that JSON has no need of
+        from binascii import a2b_base64  # late: text bodies do not need it
 
         try:
             return a2b_base64(body, strict_mode=True)
@@ -136,16 +136,16 @@ def _not_http(event: Any) -> InvalidInput:
 
 
 def write(event: Any, response: Response) -> dict[str, Any]:
-    """Gives the answer the shape that the event's source expects.
+    """The answer in the form that the event's source expects.
 
     Raises:
-        PayloadTooLarge: Lambda would not carry the answer.
+        PayloadTooLarge: the answer is larger than Lambda carries.
     """
     body: str
     if response.text:
         body = response.body.decode()
         size = len(response.body)
-        if size > RESPONSE_LIMIT // 2:  # only then is it worth counting what JSON escapes to two characters or more
+        if size > RESPONSE_LIMIT // 2:  # only then can escapes in JSON make it too large
             size += sum(body.count(character) for character in '"\\\n')
     else:
         from binascii import b2a_base64

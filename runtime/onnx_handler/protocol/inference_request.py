@@ -1,4 +1,4 @@
-"""The body of `POST .../infer`: JSON, and JSON followed by raw tensors (Triton's binary tensor data extension)."""
+"""Reads the body of `POST .../infer`: JSON, or JSON followed by raw tensors (the binary tensor data extension)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from . import request_form
 
 
 class InferenceRequest(NamedTuple):
-    """A request as the protocol means it.
+    """An inference request of the protocol.
 
     Attributes:
-        id: the client's own, echoed; None where it gave none.
+        id: the client's, returned in the answer; None if there is none.
         inputs: arrays by name.
-        parameters: the request's parameters, as given.
-        outputs: names wanted, in order; empty for all.
-        binary: for each wanted name, whether it is wanted as binary data.
+        parameters: the request's parameters, unchanged.
+        outputs: names of the requested outputs, in their order; empty for all.
+        binary: for each requested output, whether to send it as binary data.
         binary_by_default: the same for outputs that are not named.
     """
 
@@ -39,11 +39,11 @@ def parse(body: bytes, header_length: str | None, model_inputs: tuple[TensorSpec
     Args:
         body: decoded from base64 and any content encoding.
         header_length: the Inference-Header-Content-Length header, if there is one.
-        model_inputs: what the model takes; a body without JSON (header length 0) is read as its only input.
+        model_inputs: the model's inputs; a body without JSON (header length 0) is the model's only input.
 
     Raises:
         InvalidInput: it is not such a request.
-        PayloadTooLarge: it has more JSON, or more strings, than are read.
+        PayloadTooLarge: it has too much JSON, or too many strings.
     """
     form = request_form.read(body, header_length)
     if form is None:
@@ -58,7 +58,7 @@ def parse(body: bytes, header_length: str | None, model_inputs: tuple[TensorSpec
 
 
 def _raw_only(body: bytes, model_inputs: tuple[TensorSpec, ...]) -> Tensors:
-    """A body that is one tensor and nothing else, for models with one input (the extension's raw binary request)."""
+    """The tensor in a body without JSON, for a model with one input (the extension's raw binary request)."""
     if len(model_inputs) != 1:
         raise InvalidInput(f"a body of raw bytes alone needs a model with one input; this one has {len(model_inputs)}")
     (spec,) = model_inputs

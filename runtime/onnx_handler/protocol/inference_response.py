@@ -1,4 +1,4 @@
-"""The answer to `POST .../infer`: JSON, or JSON followed by the raw tensors that the client asked to have so."""
+"""Writes the answer to `POST .../infer`: JSON, or JSON followed by the tensors that were requested as binary data."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def build(model: Model, request: InferenceRequest, outputs: Tensors) -> Response
     """Builds the answer.
 
     Raises:
-        InvalidInput: an output cannot be carried in the form that was asked for.
-        ModelFailed: an output has a type that the protocol has no datatype for.
+        InvalidInput: an output cannot be sent as JSON.
+        ModelFailed: the protocol has no datatype for the type of an output.
     """
     datatypes = model.output_datatypes
     tensors: list[str] = []

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol v2 over HTTP: which route asks what, and the answer."""
+"""The server of the Open Inference Protocol v2: its routes and their answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import content_encoding, inference_request, inference_response, request_f
 from .events import Request, Response
 from .routing import Router
 
-# Exactly what is served. The API constructs make the same routes; a contract test holds the two together.
+# Exactly what is served. The API constructs make the same routes; a contract test holds the two equal.
 ROUTES: tuple[tuple[str, str], ...] = (
     ("GET", "/v2"),
     ("GET", "/v2/health/live"),
@@ -41,7 +41,7 @@ class Server:
 
         Args:
             request: as its event had it.
-            phases: receives the milliseconds of each phase of an inference, and whose they are; untouched otherwise.
+            phases: receives the milliseconds of each phase, and the model's metrics, if it is an inference.
 
         Raises:
             InferenceError: with the status and the message of the answer.
@@ -61,7 +61,7 @@ class Server:
             case "health/live":
                 return _json(200, {"live": True, "ready": not repository.why_not_all_ready()})
             case "health/ready":
-                # Both members: the protocol's clients disagree on which one they read (kserve#3820).
+                # Both members, because clients differ in which one they read (kserve#3820).
                 return _ready({"live": True}, repository.why_not_all_ready())
             case _:
                 return _json(

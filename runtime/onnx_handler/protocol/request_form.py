@@ -1,4 +1,4 @@
-"""The form of a request body: what can be said of it without making an array, and so without numpy."""
+"""Reads and checks the form of a request body, without making arrays, and so without numpy."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any, NamedTuple
 from onnx_handler.errors import InvalidInput, PayloadTooLarge
 from onnx_handler.tensors.datatypes import DATATYPES
 
-# How many bytes at the body's start are JSON; the tensors' bytes follow.
+# The header with the number of bytes at the start of the body that are JSON; raw tensors follow them.
 HEADER_LENGTH = "inference-header-content-length"
-# numpy's own limits. Without them the product of a long enough shape takes hours.
+# numpy's limits. Without them, the product of a very long shape would take hours.
 MOST_DIMENSIONS = 64
 LARGEST_DIMENSION = 2**63 - 1
-# In memory JSON takes up to forty times its length, and a string some 400 bytes until the model has it. A compressed
-# request of a few kilobytes could otherwise end the process; what came uncompressed is far below both.
+# JSON takes up to forty times its length in memory, and each string some 400 bytes. Without these limits, a compressed
+# request of a few kilobytes could exhaust the memory. (Lambda limits an uncompressed body to 6 MB.)
 JSON_LIMIT = 16 * 1024 * 1024
 MOST_STRINGS = 2**20
 
 
 class InputForm(NamedTuple):
-    """One input of a request, its values not yet read.
+    """One input of a request, before its values are read.
 
     Attributes:
-        name: the input's.
+        name: the input's name.
         datatype: one of the protocol.
         shape: sizes, each 0 or more.
-        offset: where its binary data starts in the body, in bytes.
-        size: how many bytes of binary data it has; None where its values are JSON.
+        offset: of its binary data in the body, in bytes.
+        size: bytes of its binary data; None if its values are JSON.
         data: its JSON values.
     """
 
@@ -41,7 +41,7 @@ class InputForm(NamedTuple):
 
 
 class RequestForm(NamedTuple):
-    """A request body whose form is right. What the members are says `inference_request.InferenceRequest`."""
+    """A request body of the right form. For its members see `inference_request.InferenceRequest`."""
 
     id: str | None
     inputs: list[InputForm]
@@ -59,11 +59,11 @@ def read(body: bytes, header_length: str | None) -> RequestForm | None:
         header_length: the Inference-Header-Content-Length header, if there is one.
 
     Returns:
-        The form; None for a body without JSON (header length 0), which is the bytes of the model's only input.
+        The form; None for a body without JSON (header length 0): it is the raw tensor of the model's only input.
 
     Raises:
-        InvalidInput: it is not such a request.
-        PayloadTooLarge: it has more JSON, or more strings, than are read.
+        InvalidInput: the form is wrong.
+        PayloadTooLarge: it has too much JSON, or too many strings.
     """
     json_length = _json_length(header_length, len(body))
     if json_length == 0 and header_length is not None:

@@ -1,4 +1,4 @@
-"""Which route a request's path is, whatever stands ahead of /v2."""
+"""Finds the route of a request, whatever stage or base path precedes /v2."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from onnx_handler.errors import MethodNotAllowed, NotFound
 
-# No source of events carries a longer one, and each is remembered with its answer.
+# Characters. No source of events allows a longer path, and paths are cached with their routes.
 LONGEST_PATH = 16 * 1024
 
 
 class Match(NamedTuple):
-    """A request's route: what it asks for (the template's fixed parts after /v2), of which model, and of which job."""
+    """A request's route; `action` has the fixed parts of the template after /v2, as in `models/infer`."""
 
     action: str
     model: str | None
@@ -31,19 +31,19 @@ class Router:
         self._routes = routes
         self._templates = tuple((method, template.split("/")[2:]) for method, template in routes)
         self._most_parts = 1 + max(len(template) for _, template in self._templates)
-        # A client asks for the same few paths again and again; bounded, because paths are its choice.
+        # Clients ask for the same few paths again and again. Bounded, because a client may send any path.
         self.match = lru_cache(maxsize=64)(self._match)
 
     def _match(self, method: str, path: str) -> Match:
-        """Finds the route, after any stage or base path that the API puts ahead of /v2.
+        """Finds the route of a path, which may begin with a stage or a base path.
 
         Raises:
             NotFound: no route has this path.
-            MethodNotAllowed: one has, under another method.
+            MethodNotAllowed: a route has this path, with another method.
         """
         if len(path) > LONGEST_PATH:
             raise NotFound(f"the path has {len(path)} characters; at most {LONGEST_PATH} are allowed")
-        parts = path.rstrip("/").rsplit("/", self._most_parts)  # what stands ahead of them stays in one piece
+        parts = path.rstrip("/").rsplit("/", self._most_parts)  # the first one is all that precedes /v2
         allowed = []
         for start in [index + 1 for index, part in enumerate(parts) if part == "v2"]:
             rest = parts[start:]

@@ -1,1 +1,1 @@
-"""Models on their way to the function: read ahead, fetched from S3, verified, kept below /tmp."""
+"""How a model's files come to the function: read ahead, downloaded from S3, verified, cached below /tmp."""

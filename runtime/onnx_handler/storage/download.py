@@ -1,26 +1,27 @@
-"""A model's parts, downloaded from S3 into a directory: in ranges side by side, resumed, and verified.
+"""Downloads a model's parts from S3 into a directory: in parallel ranges, resumable, verified.
 
-The directory is nobody's yet: whoever calls gives it its name after `download` has returned, and not before.
+The caller gives the directory its final name after `download` has returned, so that nobody uses it before.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from threading import Condition, Thread
 from typing import NamedTuple
 
 from onnx_handler.errors import DiskFull, ModelUnusable, WrongContent
+from onnx_handler.model_objects import Part, size_of
 
-from .parts import JOURNAL, Part, size_of
 from .s3 import Reader, Source
 
 # AWS "Performance guidelines for Amazon S3": ranges of 8-16 MB, and a connection for each 85-90 MB/s.
 RANGE = 8 * 1024**2
 CONNECTIONS = 8
 CHUNK = 1024**2
+JOURNAL = ".journal"  # beside the parts, whose names have no leading dot
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -47,18 +48,19 @@ def download(
 
     Args:
         parts: what to download.
-        directory: where to; it exists. With `resume`, what an interrupted download of the same parts left in it.
-        resume: keep a journal of what is there, and go on where it ends.
-        allocate: take the whole space first, so that a full disk is found out before anything is downloaded. For local
-            disks alone: a network file system would have to write it.
-        patience: seconds in which S3's AccessDenied is asked again, because a new policy takes time to spread.
-        check: called now and then; raises to give up.
+        directory: to download into; it exists. With `resume`, it may hold an interrupted download of the same parts.
+        resume: keep a journal of the ranges that were downloaded, and continue an interrupted download.
+        allocate: reserve the whole space first, so that a full disk is noticed before anything is downloaded. Only for
+            local disks: a network file system would have to write it.
+        patience: seconds in which requests that S3 answers with AccessDenied are repeated, because a new policy takes
+            time to take effect.
+        check: called often; raises to give up.
 
     Raises:
-        ModelUnusable: S3 refuses, or an object is not of its size.
-        AccessDenied: S3 refuses for want of a permission, and has done so for as long as `patience`.
-        WrongContent: what has arrived is not what was deployed, and not worth keeping.
-        SourceUnavailable: S3 does not answer; what has arrived may be resumed.
+        ModelUnusable: S3 refuses, or an object has another size.
+        AccessDenied: a permission is missing, and was for as long as `patience`.
+        WrongContent: the content is not what was deployed; what was downloaded is useless.
+        SourceUnavailable: S3 does not answer; the download can be resumed.
         DiskFull: there is no space.
     """
     try:
@@ -68,7 +70,7 @@ def download(
 
 
 class _Download:
-    """One attempt. Threads fetch the ranges in order; the caller's own hashes what has arrived, in order too."""
+    """One attempt. Threads download the ranges in order; the caller's thread hashes them, in order too."""
 
     def __init__(
         self,
@@ -89,24 +91,23 @@ class _Download:
             for first in range(0, part.size, RANGE)
         ]
         self._there = _journaled(directory) if resume else set()
-        self._missing: Iterator[int] = iter([i for i in range(len(self._ranges)) if i not in self._there])
+        missing = [index for index in range(len(self._ranges)) if index not in self._there]
+        self._connections = min(CONNECTIONS, len(missing))
+        self._missing = iter(missing)
         self._changed = Condition()
         self._failure: BaseException | None = None
         self._stopped = False
         self._allocate = allocate
-        self._journal = _open_journal(directory) if resume else None
+        self._journal = _open_journal(directory, fresh=not self._there) if resume else None
         self._files: list[int] = []
 
     def run(self) -> None:
         threads: list[Thread] = []
         try:
             self._open_files()
-            missing = len(self._ranges) - len(self._there)
-            if missing:
+            if self._connections:
                 source = Source(patience=self._patience)
-                threads = [
-                    Thread(target=self._fetch, args=(source,), daemon=True) for _ in range(min(CONNECTIONS, missing))
-                ]
+                threads = [Thread(target=self._fetch, args=(source,), daemon=True) for _ in range(self._connections)]
             for thread in threads:
                 thread.start()
             self._hash()
@@ -139,7 +140,7 @@ class _Download:
                 span = (piece.first, piece.end)
                 reader.read(part.bucket, part.key, part.size, span, buffer, self._writer(file))
                 with self._changed:
-                    if self._journal is not None:  # after the bytes: a line that is there says that they are
+                    if self._journal is not None:  # after the bytes: a line says that they are written
                         os.write(self._journal, f"{index}\n".encode())
                     self._there.add(index)
                     self._changed.notify()
@@ -200,19 +201,18 @@ class _Download:
 
 
 def _journaled(directory: str) -> set[int]:
-    """The ranges that an interrupted download has finished; none, unless its ranges were of today's size."""
+    """The ranges that an interrupted download has finished; none if its ranges had another size."""
     try:
         with open(f"{directory}/{JOURNAL}", encoding="ascii") as journal:  # noqa: PTH123
-            head, *lines = journal.read().split("\n")[:-1]  # without a line that was not finished
+            head, *lines = journal.read().split("\n")[:-1]  # without an unfinished last line
             return set(map(int, lines)) if head == str(RANGE) else set()
     except (OSError, ValueError):
         return set()
 
 
-def _open_journal(directory: str) -> int:
-    there = _journaled(directory)
+def _open_journal(directory: str, *, fresh: bool) -> int:
     file = os.open(f"{directory}/{JOURNAL}", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    if not there:
+    if fresh:
         os.ftruncate(file, 0)
         os.write(file, f"{RANGE}\n".encode())
     return file
@@ -229,7 +229,7 @@ def _told(error: OSError, directory: str, parts: tuple[Part, ...]) -> ModelUnusa
 
 
 def mismatches(parts: tuple[Part, ...], directory: str, check: Callable[[], None] = lambda: None) -> list[Part]:
-    """Reads every part and returns those whose content is not theirs, or which are missing."""
+    """Reads every part, and returns those that are missing or have other content than was deployed."""
     return [part for part in parts if not _matches(part, f"{directory}/{part.path}", check)]
 
 

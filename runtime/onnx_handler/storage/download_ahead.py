@@ -1,11 +1,11 @@
-"""Begins the download of models from S3 in a process of its own, while this one imports numpy and onnxruntime.
+"""Starts the download of models from S3 in a forked process, while this one imports numpy and onnxruntime.
 
-A thread would wait for the interpreter's lock, which the imports hold, up to 5 ms for every 16 KB that TLS hands out,
-and could not import its client beside them. A fork has what awslambdaric imported already, and costs a millisecond or
-two.
+A thread would not do. The imports hold the interpreter's lock, so it would wait up to 5 ms for each 16 KB that TLS
+returns, and it could not import the S3 client meanwhile. A fork takes a millisecond or two, and has everything that
+awslambdaric imported.
 
-The two meet in the store, whose locks make whoever comes second wait and find the work done. If the fork fails,
-this process does it itself, and tells what is wrong.
+Both processes use the model cache: its locks make the second one wait until the model is there. If the forked process
+fails, this one downloads the model itself, and reports what is wrong.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from threading import active_count
 
 
 def start(environment: Mapping[str, str]) -> None:
-    """Begins, and returns at once.
+    """Starts the download and returns at once.
 
-    In a process of several threads it does nothing: a fork would find the locks that they hold held for ever.
+    It does nothing in a process with several threads: a lock that one of them holds would never be released in the
+    fork.
     """
     if active_count() > 1:
         return
     child = os.fork()
     if child == 0:
-        # By a second fork it is nobody's child: whose request it is must not find a process that it has not started.
+        # A second fork, so that this process has no child: a processing file that waits for its own child processes
+        # must not meet this one.
         if os.fork() == 0:
             try:
                 _download(environment)
@@ -36,16 +38,16 @@ def start(environment: Mapping[str, str]) -> None:
 
 def _download(environment: Mapping[str, str]) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):  # whoever reads them waits for their end
+    for standard in (0, 1, 2):  # whoever reads them waits until every process has closed them
         os.dup2(nothing, standard)
+    from onnx_handler.model_objects import size_of
     from onnx_handler.settings import Settings
 
-    from .model_store import Store, default_directory
-    from .parts import size_of
+    from .model_cache import ModelCache, default_directory
 
-    room: int | None = None
+    left: int | None = None
     for settings in Settings.all_from_environment(environment):
-        room = settings.model_memory if room is None else room
-        if settings.model_objects and (size := size_of(settings.model_objects)) <= room:
-            Store(default_directory(), settings.cache_size).obtain(settings.model_objects)
-            room -= size
+        left = settings.model_memory if left is None else left
+        if settings.model_objects and (size := size_of(settings.model_objects)) <= left:
+            ModelCache(default_directory(), settings.cache_size).obtain(settings.model_objects)
+            left -= size

@@ -1,8 +1,8 @@
 """Brings the model while numpy and onnxruntime are imported: reads its files into the page cache, or downloads it.
 
-A command imports this module ahead of everything else, and that begins it. It needs nothing that awslambdaric has not
-imported already. No request waits for it and nothing depends on it: whatever goes wrong here is met again, and told, by
-those who load the model. `docs/model-loading.md` has the measurements behind the numbers.
+A command calls `start` ahead of its other imports. So this module imports only what awslambdaric has imported already.
+No request waits for it and nothing depends on it: an error here is ignored, and occurs again when the model is loaded.
+`docs/model-loading.md` has the measurements behind the numbers.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import os
 from collections.abc import Iterator, Mapping
 from threading import Lock, Thread
 
-# Storage behind a network, which an image's files and a mount are, is slow in latency: it wants requests side by side.
+# An image's files, and those on a mount, are behind a network with a high latency: requests must be made in parallel.
 THREADS = 4
-# What one system call reads. A thread that comes back from one waits for the interpreter's lock, up to 5 ms while
-# imports hold it, so there must not be many.
+# Bytes that one system call reads. After each, a thread waits up to 5 ms for the interpreter's lock, which the imports
+# hold, so there must not be many.
 STRIPE = 16 * 1024**2
-# Smaller models are read in the time that a thread takes to start.
+# Bytes. A smaller model is read in the time that a thread takes to start.
 WORTHWHILE = 4 * 1024**2
 _PAGE = 4096
 
@@ -24,9 +24,9 @@ _threads: list[Thread] = []
 
 
 def start(environment: Mapping[str, str]) -> None:
-    """Begins, and returns at once."""
+    """Starts reading or downloading, and returns at once. It never raises."""
     try:
-        # A snapshot would hold the forked process too, and its connections.
+        # Not with SnapStart: the snapshot would include the forked process and its connections.
         snap_start = environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
         if not snap_start and ("MODEL_OBJECTS" in environment or '"objects"' in environment.get("MODELS", "")):
             from .download_ahead import start as start_download
@@ -38,15 +38,17 @@ def start(environment: Mapping[str, str]) -> None:
 
 
 def wait() -> None:
-    """Waits for what was begun to be read."""
+    """Waits until the files are read."""
     for thread in _threads:
         thread.join()
 
 
 def read_ahead(files: list[tuple[str, int]], most: int) -> list[Thread]:
-    """Starts the threads that read files of the given sizes, up to `most` bytes in all.
+    """Starts threads that read files into the page cache.
 
-    More than fits into the memory that the function has would only push out what was read first.
+    Args:
+        files: paths, with their sizes.
+        most: bytes to read in all. Beyond the function's memory, new pages would only replace those read first.
     """
     size = min(sum(size for _, size in files), most)
     if size < WORTHWHILE:
@@ -74,7 +76,7 @@ def _files(environment: Mapping[str, str]) -> Iterator[tuple[str, int]]:
 
 def files_of(path: str) -> Iterator[tuple[str, int]]:
     """The files of one model, a package directory or an .onnx file, with their sizes."""
-    if path.endswith(".onnx"):  # what else lies there may be other models
+    if path.endswith(".onnx"):  # other files beside it may belong to other models
         for name in (path, f"{path}.data", f"{path[:-5]}.data"):
             if os.path.isfile(name):  # noqa: PTH113
                 yield name, os.path.getsize(name)  # noqa: PTH202
@@ -98,7 +100,7 @@ def _stripes(files: list[tuple[str, int]], most: int) -> Iterator[tuple[str, int
 
 
 def _read(stripes: Iterator[tuple[str, int]], lock: Lock) -> None:
-    """Sends files to nowhere: the kernel reads them for that, and copies nothing."""
+    """Sends files to /dev/null: the kernel reads them for that, and copies nothing."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         while True:
@@ -118,16 +120,13 @@ def _read(stripes: Iterator[tuple[str, int]], lock: Lock) -> None:
 
 
 def _is_cached(file: int, offset: int) -> bool:
-    """Whether a stripe seems to be in the page cache, by two samples: reading it again would cost CPU time for nothing.
+    """Whether a stripe seems to be in the page cache already, by two samples.
 
-    The first page tells little, because the reader of the stripe before may have had the kernel read ahead.
+    The first page is none of them: the kernel may have read it ahead when the stripe before was read.
     """
     size = min(STRIPE, os.fstat(file).st_size - offset)
     sample = [bytearray(1)]
     try:
         return all(os.preadv(file, sample, offset + at, os.RWF_NOWAIT) == 1 for at in (size // 2, max(0, size - _PAGE)))
-    except OSError:  # not in the cache, or a file system that cannot tell
+    except OSError:  # not in the cache, or the file system cannot tell
         return False
-
-
-start(os.environ)

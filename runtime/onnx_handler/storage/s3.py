@@ -1,19 +1,15 @@
-"""GETs from S3, signed here: what boto3 does for a model, without the third of a second that importing it takes.
+"""Reads objects from S3, without the third of a second that importing boto3 takes.
 
-Signature: AWS "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)". Read from the
-environment, as every SDK does: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or
-AWS_CONTAINER_CREDENTIALS_FULL_URI with its token (SnapStart); AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_CA_BUNDLE.
+From the environment it reads the credentials (`sigv4`) and, as every AWS SDK does, AWS_REGION, AWS_ENDPOINT_URL_S3,
+AWS_ENDPOINT_URL and AWS_CA_BUNDLE.
 """
 
 from __future__ import annotations
 
-import hmac
-import json
 import os
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from random import uniform
 from time import gmtime, monotonic, sleep, strftime
@@ -23,114 +19,46 @@ from urllib.parse import quote, urlsplit
 from onnx_handler import __version__
 from onnx_handler.errors import AccessDenied, ModelUnusable, SourceUnavailable
 
+from .sigv4 import Credentials, signed_headers
+
 ATTEMPTS = 4
-FIRST_PAUSE = 0.1  # seconds; doubles, and each is varied so that many functions do not ask again at once
-CONNECT_TIMEOUT = 2.0  # seconds; all attempts together stay below the 10 s of an init phase, so that it can tell why
+FIRST_PAUSE = 0.1  # seconds; doubles at each attempt, with jitter so that many functions do not retry at once
+CONNECT_TIMEOUT = 2.0  # seconds; all attempts take less than the 10 s of an init phase, so that it can report why
 TIMEOUT = 10.0  # seconds without a byte
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
-# IAM: "changes ... might not be immediately visible everywhere": a role that was just given its policy is denied for up
-# to about a minute. Nothing in the answer tells this from a permission that is missing.
+# Seconds. IAM: "changes ... might not be immediately visible everywhere". A role with a new policy gets AccessDenied
+# for up to about a minute, and the answer is the same as for a missing permission.
 LONGEST_DENIED_PAUSE = 2.0
-_EMPTY = sha256(b"").hexdigest()
 _FAILURES = (OSError, HTTPException)
 
 
-class Credentials(NamedTuple):
-    """Whose requests these are."""
-
-    access_key: str
-    secret_key: str
-    token: str | None
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Credentials:
-        """Reads them.
-
-        Raises:
-            ModelUnusable: there are none.
-            SourceUnavailable: their provider does not answer.
-        """
-        access_key, secret_key = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
-        if access_key and secret_key:
-            return cls(access_key, secret_key, environment.get("AWS_SESSION_TOKEN"))
-        if uri := environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
-            return cls._from_container(uri, environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", ""))
-        raise ModelUnusable(
-            "no credentials to read the model from S3 with: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY nor "
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI is set"
-        )
-
-    @classmethod
-    def _from_container(cls, uri: str, authorization: str) -> Credentials:
-        split = urlsplit(uri)
-        connection = HTTPConnection(split.hostname or "", split.port, timeout=TIMEOUT)
-        try:
-            connection.request("GET", split.path or "/", headers={"Authorization": authorization})
-            document = json.load(connection.getresponse())
-            return cls(document["AccessKeyId"], document["SecretAccessKey"], document.get("Token"))
-        except (*_FAILURES, ValueError, LookupError, TypeError) as error:
-            raise SourceUnavailable(f"the credentials at {uri} cannot be had: {error!r}") from None
-        finally:
-            connection.close()
-
-
 class Address(NamedTuple):
-    """Where an object is asked for."""
+    """Where an object is."""
 
     tls: bool
-    host: str  # with the port, where it is not the scheme's
-    path: str  # encoded
+    host: str  # with its port, unless that is the scheme's default
+    path: str  # percent-encoded
 
 
 def address(bucket: str, key: str, region: str, environment: Mapping[str, str] = os.environ) -> Address:
-    """The bucket as a host of its own on AWS; as the path's first part at an endpoint that the environment names."""
+    """Virtual-hosted style on AWS; path style at an endpoint of the environment's, or if the bucket has a dot."""
     path = "/" + quote(key, safe="/~")
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     if endpoint:
         split = urlsplit(endpoint)
         return Address(split.scheme != "http", split.netloc, f"{split.path.rstrip('/')}/{bucket}{path}")
     host = f"s3.{region}.amazonaws.com" + (".cn" if region.startswith("cn-") else "")
-    if "." in bucket:  # which no certificate covers as a host
+    if "." in bucket:  # no certificate covers such a host name
         return Address(True, host, f"/{bucket}{path}")
     return Address(True, f"{bucket}.{host}", path)
 
 
-def signed_headers(
-    where: Address, headers: Mapping[str, str], credentials: Credentials, region: str, moment: str
-) -> dict[str, str]:
-    """The headers of a GET, with their signature.
-
-    Args:
-        where: the address.
-        headers: others that are to be sent; all of them are signed.
-        credentials: to sign with.
-        region: the bucket's.
-        moment: now, as `YYYYMMDDTHHMMSSZ`.
-    """
-    sent = {"host": where.host, "x-amz-content-sha256": _EMPTY, "x-amz-date": moment}
-    sent |= {name.lower(): value for name, value in headers.items()}
-    if credentials.token:
-        sent["x-amz-security-token"] = credentials.token
-    names = ";".join(sorted(sent))
-    lines = "".join([f"{name}:{sent[name]}\n" for name in sorted(sent)])
-    request = f"GET\n{where.path}\n\n{lines}\n{names}\n{_EMPTY}"
-    scope = f"{moment[:8]}/{region}/s3/aws4_request"
-    to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-    key = f"AWS4{credentials.secret_key}".encode()
-    for step in (*scope.split("/"), to_sign):
-        key = hmac.digest(key, step.encode(), "sha256")
-    sent["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={key.hex()}"
-    )
-    return sent
-
-
 class Source:
-    """What a model's downloads have in common: region, credentials, trust, and how long they put up with a denial.
+    """What all connections of one download share: region, credentials, trusted certificates, and patience.
 
     Args:
-        environment: read for all the rest.
-        patience: seconds from now in which S3's AccessDenied is asked again.
+        environment: with all settings except `patience`.
+        patience: seconds from now in which a request that S3 answers with AccessDenied is repeated.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ, patience: float = 0.0) -> None:
@@ -147,7 +75,7 @@ class Source:
         self._trust: ssl.SSLContext | None = None
 
     def trust(self) -> ssl.SSLContext:
-        """The certificates to trust; reading them takes longer than a request."""
+        """The certificates to trust, read only once: that takes longer than a request."""
         if self._trust is None:
             bundle = self.environment.get("AWS_CA_BUNDLE")
             try:
@@ -158,10 +86,10 @@ class Source:
 
 
 class Reader:
-    """One thread's connection to S3. It is kept between requests, as long as they go to one bucket.
+    """One thread's connection to S3. It is kept between requests to the same host.
 
     Args:
-        source: see there.
+        source: shared by all connections of the download.
         check: called between reads; raises to give up.
     """
 
@@ -180,21 +108,21 @@ class Reader:
         buffer: memoryview,
         sink: Callable[[memoryview, int], None],
     ) -> None:
-        """Reads a part of an object, and asks again for what is missing when a connection breaks.
+        """Reads a range of an object. If a connection breaks, it continues with what is missing.
 
         Args:
-            bucket: its bucket.
-            key: its key.
+            bucket: the object's bucket.
+            key: the object's key.
             size: bytes that the whole object must have.
-            span: first byte, and the one after the last.
-            buffer: read into.
-            sink: is given what was read, each time, and its place in the object; must not raise an OSError, which
-                would be taken for the connection's.
+            span: offsets of the first byte, and of the one after the last.
+            buffer: for the reads.
+            sink: called after each read with its bytes and their offset in the object. Must not raise an OSError,
+                which would be taken for one of the connection.
 
         Raises:
-            ModelUnusable: S3 refuses, or the object is another.
-            AccessDenied: it refuses for want of a permission, and the source's patience is over.
-            SourceUnavailable: it did not answer in several attempts.
+            ModelUnusable: S3 refuses, or the object has another size.
+            AccessDenied: a permission is missing, and the source's patience is over.
+            SourceUnavailable: S3 did not answer in several attempts.
         """
         where = address(bucket, key, self._source.region, self._source.environment)
         what = f"s3://{bucket}/{key}"
@@ -221,7 +149,7 @@ class Reader:
                     raise ModelUnusable(
                         f"{what}: {where.host} has a certificate that is not trusted: {error}"
                     ) from None
-                if at > started_at:  # it goes on, if with interruptions
+                if at > started_at:  # there is progress, so the attempts start again
                     attempt, pause = 1, FIRST_PAUSE
                 if attempt == ATTEMPTS:
                     raise SourceUnavailable(
@@ -235,7 +163,7 @@ class Reader:
                     raise
                 sleep(uniform(denied_pause / 2, denied_pause))
                 denied_pause = min(denied_pause * 2, LONGEST_DENIED_PAUSE)
-            except BaseException:  # an answer half read is of no use to the next request
+            except BaseException:  # the next request cannot use a connection with half an answer
                 self.close()
                 raise
 
@@ -252,7 +180,7 @@ class Reader:
             self._connection.sock.settimeout(TIMEOUT)
         headers = {"range": f"bytes={at}-{end - 1}", "user-agent": f"cdk-onnx-inference/{__version__}"}
         moment = strftime("%Y%m%dT%H%M%SZ", gmtime())
-        signed = signed_headers(where, headers, self._source.credentials, self._source.region, moment)
+        signed = signed_headers(where.host, where.path, headers, self._source.credentials, self._source.region, moment)
         self._connection.putrequest("GET", where.path, skip_host=True, skip_accept_encoding=True)
         for name, value in signed.items():
             self._connection.putheader(name, value)
@@ -267,7 +195,7 @@ class Reader:
 
 
 def _check_answer(what: str, response: HTTPResponse, size: int, at: int, end: int, patience: float) -> None:
-    """Takes what was asked for and nothing else. A redirect is refused: it would be to whom nothing was signed for."""
+    """Raises unless the answer is what was asked for. A redirect is refused: the signature is not for its host."""
     if response.status == 206:
         got = response.headers.get("Content-Range", "")
         if got == f"bytes {at}-{end - 1}/{size}":
@@ -287,7 +215,7 @@ def _check_answer(what: str, response: HTTPResponse, size: int, at: int, end: in
     elif response.status == 403:
         refusal += "; the function's role needs s3:GetObject on it, and kms:Decrypt on its key; S3 also says this of "
         refusal += "objects that do not exist"
-        if refusal.startswith("HTTP 403 AccessDenied"):  # and no wrong signature, or token that has expired
+        if refusal.startswith("HTTP 403 AccessDenied"):  # not SignatureDoesNotMatch or ExpiredToken
             after = f"; asked again for {patience:.0f} s, in which a new policy spreads" if patience else ""
             raise AccessDenied(f"{what} cannot be read: {refusal}{after}")
     elif response.status == 416:

@@ -1,1 +1,1 @@
-"""Tensors as the Open Inference Protocol writes them, and what a model says of its own."""
+"""Tensors: the Open Inference Protocol's datatypes, their codecs, and models' signatures."""

@@ -1,7 +1,7 @@
-"""Open Inference Protocol datatypes: JSON values and raw bytes to numpy and back.
+"""Codecs of the Open Inference Protocol's datatypes: JSON values and raw bytes to numpy arrays and back.
 
-In numpy, a BYTES tensor is an object array of `bytes`, and a BF16 tensor is widened to float32 (numpy has no
-bfloat16): widening is exact, and narrowing rounds to nearest even, as onnxruntime's own Cast does.
+In numpy, a BYTES tensor is an object array of `bytes`. A BF16 tensor is float32, because numpy has no bfloat16:
+widening is exact, and narrowing rounds to nearest even, as onnxruntime's Cast does.
 Sources: Open Inference Protocol v2 "Tensor Data Types"; Triton "Binary Tensor Data Extension".
 """
 
@@ -19,7 +19,7 @@ from onnx_handler.errors import InvalidInput
 
 from .datatypes import LENGTH, leaves, strings_in_raw, unexpected_in_json
 
-if TYPE_CHECKING:  # numpy.typing is one more module to import at each cold start
+if TYPE_CHECKING:  # numpy.typing would be one more import at each cold start
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
@@ -42,7 +42,7 @@ RAW_TYPES: dict[str, np.dtype[Any]] = {
     "FP64": np.dtype("<f8"),
     "BF16": np.dtype("<u2"),
 }
-# What ONNX Runtime calls them. The types that are missing here have no datatype in the protocol.
+# ONNX Runtime's type -> datatype. The types that are missing here have no datatype in the protocol.
 FROM_ONNX = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
@@ -61,19 +61,24 @@ FROM_ONNX = {
 }
 
 _BY_NUMPY_TYPE = {raw.newbyteorder("="): name for name, raw in RAW_TYPES.items() if name != "BF16"}
-# How far onnxruntime's vector instructions reach. Its sums differ in the last bit by where a tensor lies among them, so
-# without this the length of a request's id would change the answer.
+# Bytes. The last bit of onnxruntime's sums depends on a tensor's alignment in memory. Without a fixed alignment, the
+# length of a request's id would change the answer.
 _ALIGNMENT = 16
-# How `struct` calls the floats that numpy would have to be told not to let overflow, by itemsize.
+# By itemsize, the `struct` formats of the narrow floats: `struct` raises where numpy would make an infinity.
 _NARROW_FLOATS = {2: "e", 4: "f"}
-# As many digits as tell all values of a type apart, so that nothing is lost. Python itself has doubles only, writes the
-# 17 that those need, and takes four times as long for it.
+# Enough digits to tell all values of the type apart, so nothing is lost. Python itself would write the 17 digits that a
+# double needs, and take four times as long.
 _DIGITS = {"FP16": "%.5g,", "FP32": "%.9g,"}
 _encode = JSONEncoder(separators=(",", ":")).encode
 
 
+def numpy_type(datatype: str) -> np.dtype[Any]:
+    """The numpy type of a datatype other than BYTES."""
+    return np.dtype(np.float32) if datatype == "BF16" else RAW_TYPES[datatype]
+
+
 def datatype_of(array: Array) -> str | None:
-    """The datatype that a numpy array is sent as, or None where the protocol has none."""
+    """The datatype of a numpy array; None if the protocol has none for it."""
     dtype = array.dtype
     datatype = _BY_NUMPY_TYPE.get(dtype)
     if datatype is None:
@@ -82,10 +87,10 @@ def datatype_of(array: Array) -> str | None:
 
 
 def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Array:
-    """Reads a tensor's JSON `data`: flat in row-major order, or nested to its shape; a scalar may be bare.
+    """Reads a tensor's JSON `data`: flat in row-major order, nested as its shape, or a single value.
 
     Raises:
-        InvalidInput: the values are not of the datatype, or not as many as the shape holds.
+        InvalidInput: the values do not fit the datatype, or their number does not fit the shape.
     """
     try:
         values, nesting, kinds = leaves(data)
@@ -100,21 +105,21 @@ def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Array:
 
 
 def _numbers(name: str, datatype: str, values: list[Any]) -> Array:
-    dtype = np.dtype(np.float32) if datatype == "BF16" else RAW_TYPES[datatype]
+    dtype = numpy_type(datatype)
     if dtype.kind == "f":
         try:
             if dtype.itemsize not in _NARROW_FLOATS:
                 return np.array(values, dtype)
             packed = bytearray(dtype.itemsize * len(values))
             pack_into(f"<{len(values)}{_NARROW_FLOATS[dtype.itemsize]}", packed, 0, *values)
-        except (OverflowError, struct_error):  # the latter for an integer that is too large for any float
+        except (OverflowError, struct_error):  # struct_error: an integer too large for any float
             raise InvalidInput(f"input {name!r}: data holds values too large for {datatype}") from None
         return np.frombuffer(packed, dtype)
     if dtype.kind == "b" or not values:
         return np.array(values, dtype)
     limits = np.iinfo(dtype.name)
     try:
-        # An older numpy wraps what is below 0 for uint64, and what is past the limits of any narrower type.
+        # An older numpy wraps values that are out of range, so they go through a wide type first.
         wide = np.array(values, np.uint64 if datatype == "UINT64" and min(values) >= 0 else np.int64)
         fits = limits.min <= int(wide.min()) and int(wide.max()) <= limits.max
     except OverflowError:
@@ -131,18 +136,18 @@ def _strings(values: list[str]) -> Array:
 
 
 def from_raw(name: str, datatype: str, shape: list[int], body: bytes, offset: int, size: int) -> Array:
-    """Reads a tensor's raw bytes. The array shares the body's memory where its alignment lets it.
+    """Reads a tensor's raw bytes. The array shares the body's memory if the alignment allows it.
 
     Args:
         name: for messages.
         datatype: one of DATATYPES.
         shape: dimensions, each >= 0.
         body: the whole request body.
-        offset: where this tensor starts in it, in bytes.
-        size: how many bytes it has.
+        offset: of the tensor in the body, in bytes.
+        size: bytes of the tensor.
 
     Raises:
-        InvalidInput: the bytes are not what the datatype and the shape need.
+        InvalidInput: the bytes do not fit the datatype and the shape.
     """
     if datatype == "BYTES":
         elements = strings_in_raw(name, body, offset, size, prod(shape))
@@ -173,16 +178,16 @@ def _shaped(name: str, array: Array, shape: list[int]) -> Array:
 
 
 def to_json(array: Array, datatype: str) -> str:
-    """An array's values as a JSON array, flat in row-major order. FP16 and FP32 have the digits that these need.
+    """An array's values as a JSON array, flat in row-major order.
 
     Raises:
-        InvalidInput: a BYTES element is not UTF-8 and can only be sent as binary data.
+        InvalidInput: a BYTES element is not UTF-8; it can only be sent as binary data.
     """
     values: list[Any] = array.ravel().tolist()
     if datatype in _DIGITS and values:
         text = (_DIGITS[datatype] * len(values)) % tuple(values)
-        if "n" not in text:  # neither nan nor inf, which the encoder has names for
-            # An integer -0, which readers take for 0. No exponent ends so: it has two digits.
+        if "n" not in text:  # neither nan nor inf: the encoder below writes them by name
+            # "-0" would be an integer, and read as 0. It cannot be the end of an exponent, which has two digits.
             text = text.replace("-0,", "-0.0,")
             return f"[{text[:-1]}]"
     if datatype != "BYTES":
@@ -194,7 +199,7 @@ def to_json(array: Array, datatype: str) -> str:
 
 
 def to_raw(array: Array, datatype: str) -> bytes | memoryview:
-    """An array's raw bytes, without a copy where it is contiguous already."""
+    """An array's raw bytes; not copied if the array is contiguous already."""
     if datatype == "BYTES":
         parts: list[bytes] = []
         for element in array.ravel().tolist():

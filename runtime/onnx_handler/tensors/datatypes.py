@@ -1,6 +1,6 @@
-"""The Open Inference Protocol's datatypes, as far as they can be told without numpy: names, sizes, JSON values.
+"""The Open Inference Protocol's datatypes, without numpy: names, sizes, JSON values, raw bytes.
 
-The job API checks requests with this alone; what makes arrays of them is in `tensors`.
+The job API checks requests with this module alone; `codecs` makes arrays of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from onnx_handler.errors import InvalidInput
 
-# Bytes of one element in binary data; a BYTES element has a length of its own.
+# Bytes of one element in binary data. BYTES is not here: each of its elements has its own length.
 ITEM_SIZES = {
     "BOOL": 1,
     "UINT8": 1,
@@ -31,7 +31,7 @@ ITEM_SIZES = {
 DATATYPES = frozenset({*ITEM_SIZES, "BYTES"})
 
 LENGTH = Struct("<I")  # each BYTES element is preceded by its length
-# What a datatype takes of JSON without losing anything but precision; the others take integers.
+# The JSON values that a datatype accepts; those not listed accept integers only.
 _FRACTIONS = {int, float}
 _JSON_TYPES: dict[str, set[type]] = {
     "BOOL": {bool},
@@ -52,16 +52,16 @@ _KINDS = {
 
 
 def unexpected_in_json(datatype: str, kinds: set[type]) -> str:
-    """Words for the kinds of JSON values that a datatype does not take; empty if there are none."""
+    """The names of those kinds of JSON values that a datatype does not accept; empty if it accepts all."""
     unexpected = kinds - _JSON_TYPES.get(datatype, {int})
     return ", ".join(sorted(_KINDS.get(kind, "null") for kind in unexpected)) if unexpected else ""
 
 
 def leaves(data: Any) -> tuple[list[Any], list[int], set[type]]:
-    """The values in nested lists, the shape that they are nested to, and their types.
+    """The values in nested lists, the shape of the nesting, and the types of the values.
 
-    The types are looked at before numpy sees the values: it would take a few strings among numbers for a reason to
-    make every value a string as long as the longest, which one request can make gigabytes.
+    The types must be checked before numpy gets the values. If there is a string among numbers, numpy makes every value
+    a string as long as the longest one: gigabytes, from one small request.
     """
     if type(data) is list and list not in (kinds := set(map(type, data))):
         return data, [len(data)], kinds  # flat, as most are
@@ -77,10 +77,10 @@ def leaves(data: Any) -> tuple[list[Any], list[int], set[type]]:
 
 
 def strings_in_raw(name: str, body: bytes, offset: int, size: int, count: int) -> list[bytes]:
-    """The elements of a BYTES tensor's binary data, each preceded there by its length.
+    """The elements of a BYTES tensor in binary data, where each is preceded by its length.
 
     Raises:
-        InvalidInput: there are not `count` of them in the `size` bytes at `offset`.
+        InvalidInput: the `size` bytes at `offset` are not exactly `count` elements.
     """
     elements: list[bytes] = []
     position, end = offset, offset + size
@@ -101,16 +101,16 @@ def strings_in_raw(name: str, body: bytes, offset: int, size: int, count: int) -
 
 
 def raw_shape(name: str, datatype: str, shape: tuple[int, ...], size: int) -> list[int]:
-    """The shape of an input that is a whole body of raw bytes.
+    """The shape of an input whose raw bytes are the whole body.
 
     Args:
         name: for messages.
-        datatype: of the model's input; a body for BYTES is one string, so that every dimension of any size is 1.
+        datatype: of the model's input. With BYTES, the body is a single string, so a dimension of any size is 1.
         shape: of the model's input; -1 is any size.
         size: bytes of the body.
 
     Raises:
-        InvalidInput: the bytes do not tell it, or do not fill it.
+        InvalidInput: the number of bytes does not determine the shape, or does not fit it.
     """
     if datatype == "BYTES":
         return [max(1, size) for size in shape]

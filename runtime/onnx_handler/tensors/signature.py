@@ -1,4 +1,4 @@
-"""What a model takes and gives: names, datatypes and shapes."""
+"""A model's signature: the names, datatypes and shapes of its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class TensorSpec(NamedTuple):
 
     Attributes:
         name: as in the model.
-        datatype: of the protocol.
-        shape: sizes; -1 is a dimension of any size. Empty for a scalar, and for a tensor of unknown rank, which
-            onnxruntime does not tell apart.
-        axes: the model's names for its dimensions, empty strings where they have none.
+        datatype: one of the protocol.
+        shape: sizes; -1 is a dimension of any size. Empty for a scalar and for a tensor of unknown rank, because
+            onnxruntime reports both alike.
+        axes: the model's names of the dimensions; an empty string for one without a name.
     """
 
     name: str
@@ -28,11 +28,11 @@ class TensorSpec(NamedTuple):
     axes: tuple[str, ...] = ()
 
     def metadata(self) -> dict[str, Any]:
-        """The form that the protocol's model metadata has."""
+        """The tensor as the protocol's model metadata shows it."""
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
 
     def check(self, array: Array) -> None:
-        """Holds an array to this specification.
+        """Checks an array against this specification.
 
         Raises:
             InvalidInput: its datatype, rank or a fixed dimension differs.
@@ -42,7 +42,7 @@ class TensorSpec(NamedTuple):
         if datatype != self.datatype and not (self.datatype == "BF16" and datatype == "FP32"):
             raise InvalidInput(f"input {self.name!r}: datatype {datatype}; the model takes {self.datatype}")
         if not self.shape:
-            return  # a scalar or any rank: onnxruntime knows, and refuses what does not fit
+            return  # a scalar, or of any rank: onnxruntime itself refuses what does not fit
         shape = array.shape
         fits = len(shape) == len(self.shape)
         if fits:
@@ -61,10 +61,11 @@ def from_session(arguments: list[Any], *, declared: bool) -> tuple[TensorSpec, .
 
     Args:
         arguments: onnxruntime's NodeArg list.
-        declared: the processing file declares its own, so a type that the protocol lacks is left to it to convert.
+        declared: the processing file declares its own tensors in place of these, so it converts them, and types
+            without a datatype are allowed.
 
     Raises:
-        ModelUnusable: a type that the protocol cannot carry, and nobody converts it.
+        ModelUnusable: the protocol has no datatype for a type, and no processing file converts it.
     """
     specs = []
     for argument in arguments:
@@ -82,9 +83,9 @@ def from_session(arguments: list[Any], *, declared: bool) -> tuple[TensorSpec, .
 
 
 def conflicting_axis(specs: Iterable[TensorSpec], arrays: dict[str, Array]) -> str | None:
-    """Says where two inputs give one named dimension different sizes, if they do.
+    """The error message for two inputs that give the same named dimension different sizes; None if there are none.
 
-    Asked only after the model has failed: a model may broadcast over such a dimension, and then it is no mistake.
+    Only for a model that has failed: a model may broadcast over such a dimension, and then nothing is wrong.
     """
     sizes: dict[str, tuple[str, int]] = {}
     for spec in specs:
@@ -103,7 +104,7 @@ def declared(what: str, tensors: Any) -> tuple[TensorSpec, ...]:
         tensors: a list of {"name": ..., "datatype": ..., "shape": [...]}.
 
     Raises:
-        ModelUnusable: it is not such a list.
+        ModelUnusable: the list is wrong.
     """
     try:
         specs = tuple(

@@ -1,4 +1,4 @@
-"""The rooms of async inference, over the embedded cloud's table and bucket, and a queue that a test moves."""
+"""The commands of async inference, with the table and bucket of the embedded cloud, and a queue of the tests' own."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from unittest.mock import patch
 
 import onnx
 import pytest
+from botocore.exceptions import ClientError
 
 from onnx_handler import dead_letters, job_api, queue, sweep
 from onnx_handler.aws import Clients
-from onnx_handler.jobs import job_records
+from onnx_handler.jobs import lifecycle
+from onnx_handler.jobs.lifecycle import Record
+from onnx_handler.jobs.table import OPEN_INDEX, JobTable
 from tests.support import events, models
 
 pytest.importorskip("ministack.app")
@@ -34,7 +37,7 @@ SIGNATURES = {
 
 
 class Queue:
-    """Stands for SQS where the rooms send: keeps what they sent."""
+    """In place of SQS: keeps the messages that the commands send."""
 
     def __init__(self) -> None:
         self.sent: dict[str, list[dict[str, Any]]] = {QUEUE: [], PARKED: []}
@@ -54,7 +57,7 @@ class Queue:
         message = {
             "messageId": f"message-{self.count}",
             "body": body,
-            "attributes": {"ApproximateReceiveCount": "0", "SentTimestamp": str(job_records.now())},
+            "attributes": {"ApproximateReceiveCount": "0", "SentTimestamp": str(lifecycle.now())},
             "messageAttributes": {
                 name: {"stringValue": value["StringValue"], "dataType": "String"}
                 for name, value in (attributes or {}).items()
@@ -65,7 +68,7 @@ class Queue:
 
 
 class TestClients(Clients):
-    """Real clients, but for SQS."""
+    """Real clients, except for SQS."""
 
     __test__ = False
 
@@ -95,11 +98,11 @@ class Service:
     def __init__(self, clients: TestClients) -> None:
         self.clients = clients
         self.queue = clients.queue
-        self.api = job_api.Room(clients)
-        self.worker = queue.Room(clients)
-        self.dead_letters = dead_letters.Room(clients)
-        self.sweeper = sweep.Room(clients)
-        self.table = job_records.JobTable(clients, TABLE)
+        self.api = job_api.Handler(clients)
+        self.worker = queue.Handler(clients)
+        self.dead_letters = dead_letters.Handler(clients)
+        self.sweeper = sweep.Handler(clients)
+        self.table = JobTable(clients, TABLE)
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, query: str = ""
@@ -120,7 +123,7 @@ class Service:
         return status, json.loads(answer)
 
     def waiting(self) -> list[dict[str, Any]]:
-        """The messages on the queue, which are then no longer there."""
+        """Takes all messages from the queue."""
         waiting = self.queue.sent[QUEUE]
         self.queue.sent[QUEUE] = []
         return waiting
@@ -139,7 +142,7 @@ class Service:
         answer = self.dead_letters.handle(delivered(*messages), context())
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
-    def record(self, job: str) -> job_records.Record:
+    def record(self, job: str) -> Record:
         record = self.table.get(job)
         assert record is not None
         return record
@@ -150,6 +153,12 @@ class Service:
         return body
 
 
+def throttled() -> ClientError:
+    """The error of a call that AWS throttled."""
+    error = {"Error": {"Code": "ThrottlingException", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    return ClientError(error, "SendMessage")
+
+
 def request_body(rows: Any = ((1, 2, 3, 4),), **members: Any) -> bytes:
     flat = [value for row in rows for value in row]
     tensor = {"name": "x", "datatype": "FP32", "shape": [len(rows), 4], "data": flat}
@@ -157,7 +166,7 @@ def request_body(rows: Any = ((1, 2, 3, 4),), **members: Any) -> bytes:
 
 
 def expected(rows: Any) -> list[float]:
-    """What `models.matmul()` makes of them."""
+    """The output of `models.matmul()` for these rows."""
     return [float(sum(row[k] * (3 * k + column) for k in range(4))) for row in rows for column in range(3)]
 
 
@@ -193,7 +202,7 @@ def create_table(dynamodb: Any) -> None:
         ],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": job_records.OPEN_INDEX,
+                "IndexName": OPEN_INDEX,
                 "KeySchema": [
                     {"AttributeName": "open", "KeyType": "HASH"},
                     {"AttributeName": "deadline", "KeyType": "RANGE"},
@@ -258,8 +267,8 @@ def service(start: Start) -> Service:
 
 @pytest.fixture
 def later() -> Iterator[Callable[[float], None]]:
-    """Moves the clock of the records on, by seconds."""
+    """Moves the clock of the records forward, by seconds."""
     shift = [0]
-    real = job_records.now
-    with patch.object(job_records, "now", lambda: real() + shift[0]):
+    real = lifecycle.now
+    with patch.object(lifecycle, "now", lambda: real() + shift[0]):
         yield lambda seconds: shift.__setitem__(0, shift[0] + int(seconds * 1000))

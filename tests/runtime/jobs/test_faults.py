@@ -11,7 +11,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from onnx_handler.jobs import job_records
+from onnx_handler.jobs import lifecycle
+from onnx_handler.jobs.lifecycle import Record
 from tests.runtime.jobs.conftest import Queue, Start, TestClients, expected, request_body
 
 JOBS = 240
@@ -89,7 +90,7 @@ def test_nothing_is_lost_and_nothing_has_two_results(start: Start, seed: int) ->
         while service.request("PUT", f"/{job}", body)[0] == 503:
             pass
     waiting, dead = service.waiting(), []
-    first: dict[str, job_records.Record] = {}
+    first: dict[str, Record] = {}
     for _ in range(1000):
         if not waiting and not dead:
             break
@@ -116,15 +117,15 @@ def test_nothing_is_lost_and_nothing_has_two_results(start: Start, seed: int) ->
     counted: dict[str, int] = {}
     for job, record in ended.items():
         counted[record.status] = counted.get(record.status, 0) + 1
-        if record.status == job_records.SUCCEEDED:
+        if record.status == lifecycle.SUCCEEDED:
             assert job not in bad
             assert json.loads(record.result or b"")["outputs"][0]["data"] == expected(sent[job])
         else:
-            assert record.status == job_records.FAILED
+            assert record.status == lifecycle.FAILED
             assert record.error
             assert job in bad or any(
                 json.loads(parked["body"])["id"] == job for parked in service.queue.sent["https://queue.test/parked"]
             )
     assert set(clients.faults) == {"throttled", "broken", "not connected", "timed out", "answer lost"}
-    assert counted[job_records.SUCCEEDED] > JOBS * 0.8
+    assert counted[lifecycle.SUCCEEDED] > JOBS * 0.8
     assert service.worker._worker._batching.runs < JOBS

@@ -13,12 +13,12 @@ from urllib.parse import urljoin
 from urllib.request import urlopen
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ReadTimeoutError
 
 from onnx_handler import job_api
-from onnx_handler.jobs import job_records
+from onnx_handler.jobs import api, lifecycle
 from onnx_handler.protocol.events import RESPONSE_LIMIT
-from tests.runtime.jobs.conftest import TIMEOUT, Service, Start, context, delivered, expected, request_body
+from tests.runtime.jobs.conftest import TIMEOUT, Service, Start, context, expected, request_body, throttled
 from tests.support import events, models
 
 ROOT = Path(__file__).parents[3]
@@ -128,7 +128,7 @@ def test_there_is_no_result_of_a_job_that_did_not_succeed(service: Service, late
     _, submitted = service.submit(Job_Timeout="5")
     job = submitted["id"]
     if status == "FAILED":
-        service.table.change(job_records.fail(job, job_records.now(), "the cause"))
+        service.table.change(lifecycle.fail(job, lifecycle.now(), "the cause"))
     elif status == "EXPIRED":
         later(5)
     else:
@@ -156,7 +156,7 @@ def test_a_long_poll_ends_with_the_job(service: Service, monkeypatch: pytest.Mon
         if len(pauses) == 3:
             service.work(*service.waiting())
 
-    monkeypatch.setattr(job_api, "sleep", pause)
+    monkeypatch.setattr(api, "sleep", pause)
     assert service.show(submitted["id"], "wait=20")[1]["status"] == "SUCCEEDED"
     assert pauses == sorted(pauses)
 
@@ -164,14 +164,14 @@ def test_a_long_poll_ends_with_the_job(service: Service, monkeypatch: pytest.Mon
 def test_a_long_poll_ends_in_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     _, submitted = service.submit()
     clock = [0.0]
-    monkeypatch.setattr(job_api, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(job_api, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(api, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(api, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     assert service.show(submitted["id"], "wait=1000")[1]["status"] == "QUEUED"
-    assert clock[0] == pytest.approx(job_api.LONGEST_WAIT)
+    assert clock[0] == pytest.approx(api.LONGEST_WAIT)
     event = events.http_api("GET", f"/v2/models/model/jobs/{submitted['id']}", {}, b"") | {"rawQueryString": "wait=20"}
     clock[0] = 0.0
     service.api.handle(event, context(5))
-    assert clock[0] == pytest.approx(5 - job_api.RESERVE)
+    assert clock[0] == pytest.approx(5 - api.RESERVE)
 
 
 @pytest.mark.parametrize("query", ["wait=x", "wait=-1", "wait=nan", "wait=inf", "wait="])
@@ -227,11 +227,6 @@ def test_a_job_is_found_below_its_own_model_only(service: Service) -> None:
     assert service.api.handle(event, context())["statusCode"] == 404
 
 
-def throttled() -> ClientError:
-    error = {"Error": {"Code": "ThrottlingException", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    return ClientError(error, "SendMessage")
-
-
 def test_a_queue_that_does_not_take_the_message(service: Service) -> None:
     """The client is asked to come back, and its next attempt is like its first."""
     service.queue.fault = throttled()
@@ -272,7 +267,7 @@ def test_a_wrong_environment_is_an_answer(service: Service, monkeypatch: pytest.
     monkeypatch.delenv("JOBS_TABLE_NAME")
     monkeypatch.setenv("JOB_TIMEOUT", "soon")
     event = events.http_api("POST", "/v2/models/model/jobs", {}, request_body())
-    status, _, answer = events.answered(job_api.Room().handle(event, context()))
+    status, _, answer = events.answered(job_api.Handler().handle(event, context()))
     assert status == 503
     assert "JOBS_TABLE_NAME is not set; JOB_TIMEOUT is 'soon'" in json.loads(answer)["error"]
 
@@ -285,142 +280,26 @@ def test_signatures_that_cannot_be_read(
     if content is not None:
         (tmp_path / "wrong.json").write_text(content)
     event = events.http_api("POST", "/v2/models/model/jobs", {}, request_body())
-    answer = job_api.Room().handle(event, context())
+    answer = job_api.Handler().handle(event, context())
     assert answer["statusCode"] == 503
     assert "signatures" in answer["body"]
 
 
 IMPORTS = """
 import sys
-import onnx_handler.{room}
+import onnx_handler.{module}
 print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"numpy", "onnxruntime", "boto3"}}))
 """
 
 
-@pytest.mark.parametrize("room", ["job_api", "dead_letters", "sweep"])
-def test_what_a_room_without_a_model_imports(room: str) -> None:
+@pytest.mark.parametrize("module", ["job_api", "dead_letters", "sweep"])
+def test_what_a_command_without_a_model_imports(module: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "runtime")}
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTS.format(room=room)], capture_output=True, text=True, check=True, env=environment
+        [sys.executable, "-c", IMPORTS.format(module=module)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
     )
     assert done.stdout.strip() == "[]"
-
-
-def test_dead_letters_say_why_and_can_be_sent_again(service: Service) -> None:
-    _, submitted = service.submit()
-    job = submitted["id"]
-    (message,) = service.waiting()
-    service.table.change(job_records.start(job, 1, job_records.now()))
-    service.table.change(job_records.note(job, "ThrottlingException: the true cause"))
-    assert service.bury(message) == []
-    record = service.record(job)
-    assert (record.status, record.error) == ("FAILED", "ThrottlingException: the true cause")
-    assert service.request("GET", f"/{job}/result")[0] == 410
-    (parked,) = service.parked()
-    again = service.queue.put(parked["body"])
-    twice = service.queue.put(parked["body"])
-    service.waiting()
-    assert service.work(again) == []
-    record = service.record(job)
-    assert (record.status, record.error) == ("SUCCEEDED", "")
-    runs = service.worker._worker._batching.runs
-    assert service.work(twice) == []  # it revives the job once
-    assert service.worker._worker._batching.runs == runs
-
-
-def test_a_parked_message_of_an_sdk_has_its_job_and_no_deadline(service: Service, later: Any) -> None:
-    message = service.queue.put(request_body().decode())
-    service.waiting()
-    assert service.bury(message) == []
-    assert "never started" in service.record(message["messageId"]).error
-    (parked,) = service.parked()
-    later(3 * TIMEOUT)
-    again = service.queue.put(parked["body"])
-    assert service.work(again) == []
-    assert service.record(message["messageId"]).status == "SUCCEEDED"
-
-
-def test_a_dead_letter_of_a_finished_job_is_dropped(service: Service) -> None:
-    _, submitted = service.submit()
-    (message,) = service.waiting()
-    service.work(message)
-    assert service.bury(message) == []
-    assert service.record(submitted["id"]).status == "SUCCEEDED"
-    assert service.parked() == []
-
-
-def test_an_unreadable_dead_letter_is_kept_as_it_is(service: Service) -> None:
-    message = service.queue.put("\x01 no json")
-    assert service.bury(message) == []
-    assert service.record(message["messageId"]).status == "FAILED"
-    assert [parked["body"] for parked in service.parked()] == ["\x01 no json"]
-
-
-def test_a_dead_letter_that_cannot_be_parked_stays(service: Service) -> None:
-    _, submitted = service.submit()
-    (message,) = service.waiting()
-    fine = service.queue.put(json.dumps({"id": "fine", "body": request_body().decode()}))
-    service.queue.fault = throttled()
-    assert service.bury(message, fine) == [message["messageId"], "message-2"]
-    assert service.record(submitted["id"]).status == "FAILED"
-    service.queue.fault = None
-    assert service.bury(message, fine) == []
-    assert len(service.parked()) == 2
-
-
-def counted(output: str) -> dict[str, int]:
-    """The sums of the metrics that were written."""
-    sums: dict[str, int] = {}
-    for line in output.splitlines():
-        for name, value in json.loads(line).items():
-            if name.startswith("Jobs"):
-                sums[name] = sums.get(name, 0) + value
-    return sums
-
-
-def test_every_end_is_counted(service: Service, later: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    ids = [service.submit(Job_Timeout="60")[1]["id"] for _ in range(6)]
-    messages = service.waiting()
-    capsys.readouterr()
-    service.work(messages[0], dict(messages[0]), service.queue.put("unreadable"))
-    service.bury(messages[1])
-    later(61)
-    service.show(ids[2])
-    service.work(messages[3])
-    service.sweeper.handle({}, context())
-    assert counted(capsys.readouterr().out) == {
-        "JobsSucceeded": 1, "JobsDropped": 1, "JobsFailed": 2, "JobsExpired": 4
-    }  # fmt: skip
-
-
-def test_sweeping(service: Service, later: Any) -> None:
-    many = [service.submit(Job_Timeout="5")[1]["id"] for _ in range(60)]
-    kept = [service.submit()[1]["id"] for _ in range(3)]
-    assert service.sweeper.handle({}, context()) == {"expired": 0, "more": False}
-    later(6)
-    assert service.sweeper.handle({}, context()) == {"expired": 60, "more": False}
-    assert {service.record(job).status for job in many} == {"EXPIRED"}
-    assert {service.record(job).status for job in kept} == {"QUEUED"}
-    assert service.sweeper.handle({}, context()) == {"expired": 0, "more": False}
-
-
-def test_sweeping_is_bounded(service: Service, later: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnx_handler import sweep
-
-    for _ in range(20):
-        service.submit(Job_Timeout="5")
-    later(6)
-    monkeypatch.setattr(sweep, "MOST", 7)
-    done = []
-    while (run := service.sweeper.handle({}, context()))["expired"]:
-        assert run["expired"] <= 7
-        done.append(run["expired"])
-    assert sum(done) == 20
-    assert service.sweeper.handle({}, context(1))["more"]
-
-
-def test_rooms_that_are_no_api_say_what_they_take(service: Service) -> None:
-    with pytest.raises(ValueError, match="not a batch"):
-        service.dead_letters.handle(events.http_api("GET", "/", {}, b""), context())
-    assert delivered()["Records"] == []
-    assert service.worker.handle(delivered(), context()) == {"batchItemFailures": []}

@@ -1,4 +1,4 @@
-"""Each job that has got a final status is counted once, by whoever wrote it."""
+"""Every job is counted once with its final status, by the command that wrote it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.jobs.conftest import Service, context
+from tests.runtime.jobs.conftest import TIMEOUT, Service, context, request_body
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
-    """What the embedded metric lines since the last call add up to."""
+    """The sums of the metrics since the last call."""
     total: dict[str, int] = {}
     for line in capsys.readouterr().out.splitlines():
         document = json.loads(line) if line.startswith('{"_aws"') else {}
@@ -52,3 +52,28 @@ def test_jobs_whose_reader_comes_first(service: Service, later: Any, capsys: pyt
         service.show(submitted["id"])
     service.sweeper.handle({}, context())
     assert counted(capsys) == {"JobsExpired": 1}
+
+
+def test_every_end_is_counted(service: Service, later: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [service.submit(Job_Timeout="60")[1]["id"] for _ in range(6)]
+    messages = service.waiting()
+    capsys.readouterr()
+    service.work(messages[0], dict(messages[0]), service.queue.put("unreadable"))
+    service.bury(messages[1])
+    later(61)
+    service.show(ids[2])
+    service.work(messages[3])
+    service.sweeper.handle({}, context())
+    assert counted(capsys) == {
+        "JobsSucceeded": 1, "JobsDropped": 1, "JobsFailed": 2, "JobsExpired": 4
+    }  # fmt: skip
+
+
+def test_jobs_that_were_overdue_before_they_had_a_record(
+    service: Service, later: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = service.queue.put(request_body().decode())
+    later(TIMEOUT + 1)
+    service.work(message, dict(message))
+    assert counted(capsys) == {"JobsExpired": 1, "JobsDropped": 1}
+    assert service.record(message["messageId"]).status == "EXPIRED"

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnx_handler import aws, queue
+from onnx_handler import queue
 from onnx_handler.errors import ModelNotReady
-from onnx_handler.jobs import job_records, job_worker
+from onnx_handler.jobs import lifecycle
+from onnx_handler.jobs.worker import Worker
 from tests.runtime.jobs.conftest import BUCKET, TIMEOUT, Service, Start, context, delivered, expected, request_body
 from tests.support import models
 
 
 def outputs(service: Service, job: str) -> list[float]:
     record = service.record(job)
-    assert record.status == job_records.SUCCEEDED, record.error
+    assert record.status == lifecycle.SUCCEEDED, record.error
     body = record.result if record.result is not None else service.object(record.result_uri)
     values: list[float] = json.loads(body)["outputs"][0]["data"]
     return values
@@ -182,7 +183,7 @@ def test_duplicates_run_once(service: Service) -> None:
 def test_a_crashed_attempt_is_repeated(service: Service) -> None:
     _, submitted = service.submit()
     (message,) = service.waiting()
-    service.table.change(job_records.start(submitted["id"], 1, job_records.now()))  # and then the process died
+    service.table.change(lifecycle.start(submitted["id"], 1, lifecycle.now()))  # and then the process died
     message["attributes"]["ApproximateReceiveCount"] = "1"
     assert service.work(message) == []
     record = service.record(submitted["id"])
@@ -243,13 +244,13 @@ def test_the_result_of_a_job_that_was_cancelled_meanwhile_is_dropped(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, submitted = service.submit()
-    finish = job_worker.Worker.finish
+    finish = Worker.finish
 
     def cancelled_first(worker: Any, ran: Any) -> None:
         assert service.request("DELETE", f"/{submitted['id']}")[0] == 200
         finish(worker, ran)
 
-    monkeypatch.setattr(job_worker.Worker, "finish", cancelled_first)
+    monkeypatch.setattr(Worker, "finish", cancelled_first)
     assert service.work(*service.waiting()) == []
     record = service.record(submitted["id"])
     assert (record.status, record.result) == ("CANCELLED", None)
@@ -366,7 +367,7 @@ def test_a_wrong_environment_is_waited_for(service: Service, monkeypatch: pytest
     _, submitted = service.submit()
     (message,) = service.waiting()
     monkeypatch.delenv("MODEL_PATH")
-    broken = queue.Room(service.clients)
+    broken = queue.Handler(service.clients)
     assert broken.handle(delivered(message), context())["batchItemFailures"]
     assert "MODEL_PATH is not set" in service.record(submitted["id"]).last_error
     assert service.work(message) == []
@@ -398,6 +399,7 @@ def test_a_warm_event_is_answered(service: Service) -> None:
 def test_an_event_that_is_no_batch(service: Service) -> None:
     with pytest.raises(ValueError, match="not a batch"):
         service.worker.handle({"version": "2.0"}, context())
+    assert service.worker.handle(delivered(), context()) == {"batchItemFailures": []}
 
 
 def test_a_throttled_statement_is_tried_by_itself(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,20 +430,3 @@ def test_what_a_call_of_many_is_not_allowed_is_done_one_by_one(
     monkeypatch.setattr(service.clients.get("dynamodb"), "batch_execute_statement", denied)
     assert service.work(*service.waiting()) == []
     assert {service.record(job).status for job in submitted_jobs} == {"SUCCEEDED"}
-
-
-def test_which_errors_pass() -> None:
-    from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError, ReadTimeoutError
-
-    def answered(code: str, status: int) -> ClientError:
-        return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutItem")
-
-    assert aws.is_transient(answered("ProvisionedThroughputExceededException", 400))
-    assert aws.is_transient(answered("SlowDown", 503))
-    assert aws.is_transient(answered("InternalError", 500))
-    assert aws.is_transient(ReadTimeoutError(endpoint_url="x"))
-    assert aws.is_transient(EndpointConnectionError(endpoint_url="x"))
-    assert not aws.is_transient(answered("AccessDeniedException", 400))
-    assert not aws.is_transient(answered("ValidationException", 400))
-    assert not aws.is_transient(ParamValidationError(report="x"))
-    assert not aws.is_transient(ValueError("x"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -15,10 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnx_handler.http import Room
+from onnx_handler.http import Handler
+from onnx_handler.model_objects import digest_of
 from onnx_handler.models import repository
-from onnx_handler.storage import model_store, s3
-from onnx_handler.storage.parts import digest_of
+from onnx_handler.storage import model_cache, s3
 from tests.runtime.conftest import Served
 from tests.support import events, models
 from tests.support.s3 import S3, document, refuse, serving
@@ -50,7 +51,7 @@ class Several:
             **environment,
         }.items():
             self.monkeypatch.setenv(key, value)
-        return Served(Room(), events.function_url)
+        return Served(Handler(), events.function_url)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def infer(served: Served, model: str, body: Any = None) -> tuple[int, Any]:
 
 
 def in_memory(served: Served) -> list[str]:
-    return [one.name for one in served.room._server._repository._all if one.model is not None]
+    return [one.name for one in served.handler._server._repository._all if one.model is not None]
 
 
 def size_in_memory(several: Several, count: int) -> int:
@@ -139,10 +140,10 @@ def test_one_that_is_larger_than_the_budget_has_it_alone(
 
 def test_what_a_model_takes_is_measured(several: Several) -> None:
     served = several.add("a").serve()
-    one = served.room._server._repository._all[0]
+    one = served.handler._server._repository._all[0]
     assert one.size == 0  # a single model is never evicted, so nobody asks
     several.add("b")
-    assert several.serve().room._server._repository._all[1].size > 0
+    assert several.serve().handler._server._repository._all[1].size > 0
 
 
 def test_one_that_cannot_be_loaded_does_not_take_the_others_down(several: Several) -> None:
@@ -216,12 +217,12 @@ def test_a_model_from_s3(
     monkeypatch.setenv("MODEL_OBJECTS", json.dumps(document(parts)))
     monkeypatch.setenv("MODEL_DIGEST", digest_of(parts, manifest=False))
     monkeypatch.setenv("MODEL_CACHE_SIZE", "10")
-    served = Served(Room(), events.function_url)
+    served = Served(Handler(), events.function_url)
     assert served.infer(MATMUL)[1]["outputs"][0]["data"] == [60, 70, 80]
     line = json.loads(capsys.readouterr().out.splitlines()[0])
     assert line["ModelFetch"] > 0
     monkeypatch.setenv("MODEL_DIGEST", "sha256:other")
-    status, body = Served(Room(), events.function_url).get("/v2/health/ready")
+    status, body = Served(Handler(), events.function_url).get("/v2/health/ready")
     assert status == 503
     assert "MODEL_OBJECTS have the digest" in body["error"]
 
@@ -230,7 +231,7 @@ def test_a_cause_that_may_pass_is_tried_again(server: S3, tmp_path: Path, monkey
     package = models.save(models.matmul(), tmp_path / "package")
     monkeypatch.setenv("MODEL_OBJECTS", json.dumps(objects(server, package, "")))
     server.fault = lambda handler, ask: refuse(handler, 503, "SlowDown", "") or True
-    served = Served(Room(), events.function_url)
+    served = Served(Handler(), events.function_url)
     asked = len(server.asked)
     status, body = served.get("/v2/health/ready")
     assert status == 503
@@ -238,7 +239,7 @@ def test_a_cause_that_may_pass_is_tried_again(server: S3, tmp_path: Path, monkey
     server.fault = None
     assert served.infer(MATMUL)[0] == 503
     assert len(server.asked) == asked  # not at every request
-    served.room._server._repository._all[0].retry_at = 0.0
+    served.handler._server._repository._all[0].retry_at = 0.0
     assert served.get("/v2/health/ready")[0] == 200
     assert served.infer(MATMUL)[0] == 200
 
@@ -250,7 +251,7 @@ def test_a_policy_that_spreads_during_the_start_is_waited_for(
     monkeypatch.setenv("MODEL_OBJECTS", json.dumps(objects(server, package, "")))
     spread = monotonic() + 0.3
     server.fault = lambda handler, ask: monotonic() < spread and (refuse(handler, 403, "AccessDenied", "") or True)
-    assert Served(Room(), events.function_url).infer(MATMUL)[0] == 200
+    assert Served(Handler(), events.function_url).infer(MATMUL)[0] == 200
 
 
 def test_a_policy_that_comes_later_is_found_at_a_request(
@@ -258,20 +259,20 @@ def test_a_policy_that_comes_later_is_found_at_a_request(
 ) -> None:
     package = models.save(models.matmul(), tmp_path / "package")
     monkeypatch.setenv("MODEL_OBJECTS", json.dumps(objects(server, package, "")))
-    monkeypatch.setattr(model_store, "patience", lambda: 0.0)
+    monkeypatch.setattr(model_cache, "patience", lambda: 0.0)
     server.fault = lambda handler, ask: refuse(handler, 403, "AccessDenied", "") or True
-    served = Served(Room(), events.function_url)
+    served = Served(Handler(), events.function_url)
     server.forget()
     for _ in range(3):
         status, body = served.infer(MATMUL)
         assert (status, "s3:GetObject" in body["error"]) == (503, True)
     assert server.asked == []  # not at every request
-    served.room._server._repository._all[0].retry_at = 0.0
+    served.handler._server._repository._all[0].retry_at = 0.0
     started = monotonic()
     assert served.infer(MATMUL)[0] == 503
     assert monotonic() - started < 1  # a request waits for nothing
     server.fault = None
-    served.room._server._repository._all[0].retry_at = 0.0
+    served.handler._server._repository._all[0].retry_at = 0.0
     assert served.infer(MATMUL)[0] == 200
 
 
@@ -279,10 +280,10 @@ def test_a_refusal_is_not(server: S3, tmp_path: Path, monkeypatch: pytest.Monkey
     package = models.save(models.matmul(), tmp_path / "package")
     monkeypatch.setenv("MODEL_OBJECTS", json.dumps(objects(server, package, "")))
     server.fault = lambda handler, ask: refuse(handler, 403, "SignatureDoesNotMatch", "") or True
-    served = Served(Room(), events.function_url)
+    served = Served(Handler(), events.function_url)
     server.forget()
     assert served.infer(MATMUL)[0] == 503
-    assert served.room._server._repository._all[0].retry_at == float("inf")
+    assert served.handler._server._repository._all[0].retry_at == float("inf")
     assert server.asked == []
 
 
@@ -298,7 +299,7 @@ def test_a_model_in_memory_makes_place_on_the_disk(
                 "path": "extra",
                 "uri": f"s3://models/{name}/extra",
                 "size": 1,
-                "sha256": s3.sha256(name.encode()).hexdigest(),
+                "sha256": hashlib.sha256(name.encode()).hexdigest(),
             }
         )
         server.objects[f"{name}/extra"] = name.encode()
@@ -311,19 +312,24 @@ def test_a_model_in_memory_makes_place_on_the_disk(
 
 PROGRAM = """
 import glob, json, os, sys, time
-from onnx_handler import prefetch
-until = time.monotonic() + 10
-while not glob.glob(os.environ["TMPDIR"] + "/onnx-models-*/[0-9a-f]*") and time.monotonic() < until:
-    time.sleep(0.01)
-began = time.monotonic() < until and not {"numpy", "onnxruntime", "http.client"} & set(sys.modules)
-import onnx_handler.http as room
+from onnx_handler.storage import prefetch
+real, began = prefetch.start, None
+def start(environment):
+    global began
+    real(environment)
+    until = time.monotonic() + 10
+    while not glob.glob(os.environ["TMPDIR"] + "/onnx-models-*/[0-9a-f]*") and time.monotonic() < until:
+        time.sleep(0.01)
+    began = time.monotonic() < until and not {"numpy", "onnxruntime", "http.client"} & set(sys.modules)
+prefetch.start = start
+from onnx_handler import http
 try:
     os.waitpid(-1, os.WNOHANG)
 except ChildProcessError:  # whose processing waits for processes of its own must not meet ours
     pass
 else:
     sys.exit("there is a child")
-print(json.dumps([began, room.handler({"httpMethod": "GET", "path": "/v2/health/ready", "requestContext": {}}, None)]))
+print(json.dumps([began, http.handler({"httpMethod": "GET", "path": "/v2/health/ready", "requestContext": {}}, None)]))
 """
 
 
@@ -348,11 +354,11 @@ def test_the_download_begins_ahead_of_the_imports(server: S3, tmp_path: Path) ->
 
 MEMORY = """
 import json, os, sys
-import onnx_handler.http as room
+from onnx_handler import http
 def anonymous():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
-repository = room.handler.__self__._server._repository
+repository = http.handler.__self__._server._repository
 for served in repository._all * 3:
     repository.loaded(served)
 print(json.dumps([anonymous(), [served.name for served in repository._all if served.model]]))

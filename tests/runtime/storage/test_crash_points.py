@@ -18,16 +18,17 @@ from typing import Any
 
 import pytest
 
-from onnx_handler.storage.model_store import VERIFIED
-from onnx_handler.storage.parts import Part, digest_of, size_of
+from onnx_handler.model_objects import Part, digest_of, size_of
+from onnx_handler.storage.model_cache import VERIFIED
 from tests.support.s3 import S3, document, serving
 from tests.support.synth import ROOT
 
 # Forks for each order, so that the imports are done once. An order is a step to be killed before, and a job.
 SERVANT = """
 import json, os, signal, sys
-from onnx_handler import download, model_store, publish, s3
-from onnx_handler.storage.parts import parse
+from onnx_handler import publish
+from onnx_handler.storage import download, model_cache, s3
+from onnx_handler.model_objects import parse
 download.RANGE, download.CONNECTIONS = 4000, 2
 CHANGES = {f"os.{name}" for name in ("mkdir", "rename", "remove", "rmdir", "truncate", "utime", "chmod")}
 
@@ -48,7 +49,7 @@ def work(job):
     if "publish" in job:
         publish.publish(job["publish"])
     else:
-        model_store.Store(job["cache"], job["budget"]).obtain(parse("parts", job["parts"]))
+        model_cache.ModelCache(job["cache"], job["budget"]).obtain(parse("parts", job["parts"]))
 
 for line in sys.stdin:
     step, job = json.loads(line)

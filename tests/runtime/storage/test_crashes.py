@@ -14,26 +14,26 @@ from pathlib import Path
 
 import pytest
 
+from onnx_handler.model_objects import Part, digest_of
 from onnx_handler.storage.download import CONNECTIONS
-from onnx_handler.storage.model_store import VERIFIED
-from onnx_handler.storage.parts import Part, digest_of
+from onnx_handler.storage.model_cache import VERIFIED
 from tests.support.s3 import S3, document, serving
 from tests.support.synth import ROOT
 
 # Both begin with their imports done, so that the moments of the kills are those of the work.
 DOWNLOAD = """
 import json, sys
-from onnx_handler import download
-from onnx_handler.storage.model_store import Store
-from onnx_handler.storage.parts import parse
+from onnx_handler.storage import download
+from onnx_handler.storage.model_cache import ModelCache
+from onnx_handler.model_objects import parse
 download.RANGE = 20_000
 parts = parse("parts", json.loads(sys.argv[2]))
 print("ready", flush=True)
-Store(sys.argv[1]).obtain(parts)
+ModelCache(sys.argv[1]).obtain(parts)
 """
 PUBLISH = """
 import json, sys
-from onnx_handler import download
+from onnx_handler.storage import download
 from onnx_handler.publish import publish
 download.RANGE = 20_000
 print("ready", flush=True)

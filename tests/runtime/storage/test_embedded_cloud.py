@@ -1,4 +1,4 @@
-"""The store against an S3 that is not ours: the embedded cloud of the local twin, and what boto3 put into it."""
+"""The cache with another S3 than the tests' own: the embedded cloud of the local twin, where boto3 put the model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from onnx_handler.errors import ModelUnusable
+from onnx_handler.model_objects import Part
 from onnx_handler.storage import download
-from onnx_handler.storage.model_store import Store
-from onnx_handler.storage.parts import Part
+from onnx_handler.storage.model_cache import ModelCache
 
 pytest.importorskip("ministack.app")
 
@@ -43,14 +43,14 @@ def parts() -> Iterator[tuple[Part, ...]]:
 
 
 def test_a_model_is_what_was_put_there(parts: tuple[Part, ...], tmp_path: Path) -> None:
-    path = Path(Store(str(tmp_path / "cache")).obtain(parts))
+    path = Path(ModelCache(str(tmp_path / "cache")).obtain(parts))
     assert {name: (path / name).read_bytes() for name in FILES} == FILES
 
 
 def test_what_is_not_there_is_told(parts: tuple[Part, ...], tmp_path: Path) -> None:
     missing = (*parts, Part("more", "models", "a/more", 1, "0" * 64))
     with pytest.raises(ModelUnusable, match="s3://models/a/more cannot be read: HTTP 404 NoSuchKey"):
-        Store(str(tmp_path / "cache")).obtain(missing)
+        ModelCache(str(tmp_path / "cache")).obtain(missing)
     longer = (parts[1]._replace(size=parts[1].size + 20_000),)
     with pytest.raises(ModelUnusable, match=r"is not the object of|416"):
-        Store(str(tmp_path / "cache")).obtain(longer)
+        ModelCache(str(tmp_path / "cache")).obtain(longer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onnx_handler.errors import AccessDenied, DiskFull, ModelUnusable, SourceUnavailable, WrongContent
+from onnx_handler.model_objects import Part, size_of
 from onnx_handler.storage import download, s3
-from onnx_handler.storage.model_store import VERIFIED, Store, patience
-from onnx_handler.storage.parts import JOURNAL, Part, size_of
-from tests.support.s3 import S3, refuse, serving
+from onnx_handler.storage.download import JOURNAL
+from onnx_handler.storage.model_cache import VERIFIED, ModelCache, patience
+from tests.support.s3 import S3, document, refuse, serving
 from tests.support.synth import ROOT
 
 Put = Callable[..., tuple[Part, ...]]
@@ -56,11 +58,11 @@ def cache(tmp_path: Path) -> str:
 
 def test_a_model_is_downloaded_once(server: S3, cache: str) -> None:
     parts = model(server)
-    path = Store(cache).obtain(parts)
+    path = ModelCache(cache).obtain(parts)
     assert content(server, parts, path)
     assert server.bytes_asked() == size_of(parts)
     server.forget()
-    assert Store(cache).obtain(parts) == path
+    assert ModelCache(cache).obtain(parts) == path
     assert server.asked == []
 
 
@@ -77,7 +79,7 @@ def test_downloads_are_ranges_side_by_side(server: S3, cache: str) -> None:
         return False
 
     server.fault = count
-    Store(cache).obtain(model(server))
+    ModelCache(cache).obtain(model(server))
     assert all(ask.last - ask.first < 1000 for ask in server.asked)
     assert 4 <= most[0] <= download.CONNECTIONS
 
@@ -86,24 +88,20 @@ def test_threads_and_processes_share_one_download(server: S3, cache: str) -> Non
     server.pause = 0.02
     parts = model(server)
     with ThreadPoolExecutor(4) as pool:
-        paths = list(pool.map(lambda _: Store(cache).obtain(parts), range(4)))
+        paths = list(pool.map(lambda _: ModelCache(cache).obtain(parts), range(4)))
     assert len(set(paths)) == 1
     assert server.bytes_asked() == size_of(parts)
 
 
 PROGRAM = """
 import json, sys
-from onnx_handler.storage.model_store import Store
-from onnx_handler.storage.parts import parse
-print(Store(sys.argv[1]).obtain(parse("parts", json.loads(sys.argv[2]))))
+from onnx_handler.storage.model_cache import ModelCache
+from onnx_handler.model_objects import parse
+print(ModelCache(sys.argv[1]).obtain(parse("parts", json.loads(sys.argv[2]))))
 """
 
 
 def start(server: S3, cache: str, parts: tuple[Part, ...]) -> subprocess.Popen[str]:
-    import json
-
-    from tests.support.s3 import document
-
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, cache, json.dumps(document(parts))],
         env={**os.environ, "PYTHONPATH": str(ROOT / "runtime"), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -148,32 +146,32 @@ def flip(file: Path) -> None:
 )
 def test_a_damaged_model_is_replaced(server: S3, cache: str, damage: Callable[[Path], Any]) -> None:
     parts = model(server)
-    path = Store(cache).obtain(parts)
+    path = ModelCache(cache).obtain(parts)
     damage(Path(path))
-    assert content(server, parts, Store(cache).obtain(parts))
+    assert content(server, parts, ModelCache(cache).obtain(parts))
 
 
 def test_a_model_that_only_looks_changed_is_kept(server: S3, cache: str) -> None:
-    """After its content was hashed, and with the new looks noted."""
+    """After its content was hashed, and with the new metadata written."""
     parts = model(server)
-    path = Store(cache).obtain(parts)
+    path = ModelCache(cache).obtain(parts)
     server.forget()
-    noted = (Path(path) / VERIFIED).read_text()
+    before = (Path(path) / VERIFIED).read_text()
     os.utime(Path(path) / "model.onnx")
-    Store(cache).obtain(parts)
-    assert (Path(path) / VERIFIED).read_text() != noted
+    ModelCache(cache).obtain(parts)
+    assert (Path(path) / VERIFIED).read_text() != before
     assert server.asked == []
 
 
-def test_looks_of_before_a_restart_do_not_count(server: S3, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_of_before_a_restart_does_not_count(server: S3, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the kernel had not written to the disk by then may be lost."""
     parts = model(server)
-    Store(cache).obtain(parts)
-    monkeypatch.setattr("onnx_handler.storage.model_store._boot_id", lambda: "another")
+    ModelCache(cache).obtain(parts)
+    monkeypatch.setattr("onnx_handler.storage.model_cache._boot_id", lambda: "another")
     hashed: list[object] = []
     real = download.mismatches
     monkeypatch.setattr("onnx_handler.storage.download.mismatches", lambda *args: hashed.append(args) or real(*args))
-    Store(cache).obtain(parts)
+    ModelCache(cache).obtain(parts)
     assert len(hashed) == 1
 
 
@@ -181,7 +179,7 @@ def test_another_content_in_s3_is_never_served(server: S3, cache: str) -> None:
     parts = model(server)
     server.objects["0/weights/model.data"] = bytes(10_500)
     with pytest.raises(WrongContent, match=r"s3://models/0/weights/model.data is not what was deployed"):
-        Store(cache).obtain(parts)
+        ModelCache(cache).obtain(parts)
     assert [path for path in Path(cache).iterdir() if not path.name.endswith("lock")] == []
 
 
@@ -192,11 +190,11 @@ def test_a_download_that_failed_is_resumed(server: S3, cache: str) -> None:
     parts = model(server)
     server.fault = lambda handler, ask: ask.first >= 5000 and (refuse(handler, 503, "SlowDown", "") or True)
     with pytest.raises(SourceUnavailable):
-        Store(cache).obtain(parts)
+        ModelCache(cache).obtain(parts)
     done = {(ask.key, ask.first) for ask in server.asked if ask.first < 5000}
     server.fault = None
     server.forget()
-    assert content(server, parts, Store(cache).obtain(parts))
+    assert content(server, parts, ModelCache(cache).obtain(parts))
     assert len({(ask.key, ask.first) for ask in server.asked} & done) < download.CONNECTIONS
     assert server.bytes_asked() < size_of(parts)
 
@@ -205,24 +203,29 @@ def test_damage_to_what_is_resumed_costs_a_second_download(server: S3, cache: st
     parts = model(server)
     server.fault = lambda handler, ask: ask.first >= 5000 and (refuse(handler, 503, "SlowDown", "") or True)
     with pytest.raises(SourceUnavailable):
-        Store(cache).obtain(parts)
+        ModelCache(cache).obtain(parts)
     server.fault = None
     (partial,) = Path(cache).glob(".*.partial")
     with (partial / "weights/model.data").open("r+b") as file:
         file.write(b"\xff" * 1000)
-    assert content(server, parts, Store(cache).obtain(parts))
+    assert content(server, parts, ModelCache(cache).obtain(parts))
 
 
-@pytest.mark.parametrize("journal", ["", "1", "1000\n1\n9", "999\n0\n1\n", "x\ny\n", "1000\n\n"])
+OTHER_RANGES = "\n".join(map(str, range(100, 200)))
+
+
+@pytest.mark.parametrize(
+    "journal", ["", "1", "1000\n1\n9", "999\n0\n1\n", "x\ny\n", "1000\n\n", f"1000\n{OTHER_RANGES}\n"]
+)
 def test_a_journal_is_believed_as_far_as_it_goes(server: S3, cache: str, journal: str) -> None:
     parts = model(server)
     server.fault = lambda handler, ask: refuse(handler, 403, "AccessDenied", "") or True
     with pytest.raises(ModelUnusable, match="AccessDenied"):
-        Store(cache).obtain(parts)
+        ModelCache(cache).obtain(parts)
     server.fault = None
     (partial,) = Path(cache).glob(".*.partial")
     (partial / JOURNAL).write_text(journal)
-    assert content(server, parts, Store(cache).obtain(parts))
+    assert content(server, parts, ModelCache(cache).obtain(parts))
 
 
 def test_a_start_is_patient_and_what_comes_later_is_not(
@@ -232,17 +235,17 @@ def test_a_start_is_patient_and_what_comes_later_is_not(
     monkeypatch.setattr(s3, "LONGEST_DENIED_PAUSE", 0.02)
     parts = model(server)
     server.fault = lambda handler, ask: refuse(handler, 403, "AccessDenied", "") or True
-    store = Store(cache, patience=0.5)
+    model_cache = ModelCache(cache, patience=0.5)
     started = time.monotonic()
     with pytest.raises(AccessDenied):
-        store.obtain(parts)
+        model_cache.obtain(parts)
     assert 0.5 <= time.monotonic() - started < 2.5
     server.forget()
     with pytest.raises(AccessDenied):
-        store.obtain(parts)
+        model_cache.obtain(parts)
     assert 1 <= len(server.asked) <= download.CONNECTIONS
     server.fault = None
-    assert content(server, parts, store.obtain(parts))
+    assert content(server, parts, model_cache.obtain(parts))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +260,7 @@ def test_leftovers_are_swept(server: S3, cache: str) -> None:
     for name in (f".{'a' * 64}.partial", ".trash.1.ab"):
         (Path(cache) / name / "sub").mkdir(parents=True)
         (Path(cache) / name / "sub" / "file").write_bytes(b"x")
-    Store(cache).obtain(model(server))
+    ModelCache(cache).obtain(model(server))
     assert not list(Path(cache).glob(".*.partial"))
     assert not list(Path(cache).glob(".trash*"))
 
@@ -267,17 +270,17 @@ def test_leftovers_are_swept(server: S3, cache: str) -> None:
 
 def test_a_model_past_the_budget_is_told(server: S3, cache: str) -> None:
     with pytest.raises(DiskFull, match="MODEL_CACHE_SIZE"):
-        Store(cache, 5000).obtain(model(server))
+        ModelCache(cache, 5000).obtain(model(server))
     assert server.asked == []
 
 
 def test_models_in_use_are_not_evicted(server: S3, cache: str) -> None:
     first, second = model(server, 1), model(server, 2)
-    store, other = Store(cache, 15_000), Store(cache, 15_000)
-    path = store.obtain(first)
+    model_cache, other = ModelCache(cache, 15_000), ModelCache(cache, 15_000)
+    path = model_cache.obtain(first)
     with pytest.raises(DiskFull, match="beside the models in use"):
         other.obtain(second)
-    store.release(first)
+    model_cache.release(first)
     assert content(server, second, other.obtain(second))
     assert not Path(path).exists()
 
@@ -297,9 +300,9 @@ def test_eviction(
     every = [model(server, seed, size) for seed, size in enumerate(sizes)]
     held: list[int] = []  # as it should be, the longest unused first
     for use in uses:
-        store = Store(str(cache), budget)
-        assert content(server, every[use], store.obtain(every[use]))
-        store.release(every[use])
+        model_cache = ModelCache(str(cache), budget)
+        assert content(server, every[use], model_cache.obtain(every[use]))
+        model_cache.release(every[use])
         if use in held:
             held.remove(use)
         else:
@@ -328,29 +331,25 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_told_before_anything_is_downloaded(server: S3, small_disk: Path) -> None:
     with pytest.raises(DiskFull, match=r"no space for the model's 2 MB in .*No space left.*ephemeral storage"):
-        Store(str(small_disk / "cache")).obtain(model(server, size=2_000_000))
+        ModelCache(str(small_disk / "cache")).obtain(model(server, size=2_000_000))
     assert server.asked == []
     parts = model(server)
-    assert content(server, parts, Store(str(small_disk / "cache")).obtain(parts))
+    assert content(server, parts, ModelCache(str(small_disk / "cache")).obtain(parts))
 
 
 def test_a_full_disk_makes_the_cache_smaller(server: S3, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "RANGE", 100_000)
-    store = Store(str(small_disk / "cache"))
+    model_cache = ModelCache(str(small_disk / "cache"))
     first, second = model(server, 1, 600_000), model(server, 2, 700_000)
-    path = store.obtain(first)
-    store.release(first)
-    assert content(server, second, store.obtain(second))
+    path = model_cache.obtain(first)
+    model_cache.release(first)
+    assert content(server, second, model_cache.obtain(second))
     assert not Path(path).exists()
 
 
 def test_a_limit_on_a_file_is_a_full_disk(server: S3, cache: str) -> None:
     parts = model(server, size=100_000)
     program = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n{PROGRAM}"
-    import json
-
-    from tests.support.s3 import document
-
     done = subprocess.run(
         [sys.executable, "-c", program, cache, json.dumps(document(parts))],
         env={**os.environ, "PYTHONPATH": str(ROOT / "runtime")},
@@ -364,4 +363,4 @@ def test_a_limit_on_a_file_is_a_full_disk(server: S3, cache: str) -> None:
 def test_a_directory_that_cannot_be_written_to_is_told(server: S3, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelUnusable, match="cannot be kept in"):
-        Store(str(tmp_path / "file" / "cache")).obtain(model(server))
+        ModelCache(str(tmp_path / "file" / "cache")).obtain(model(server))

@@ -1,14 +1,14 @@
-"""Models from S3 in a cache below /tmp: downloaded once, verified, and never served before they are whole.
+"""The cache of models from S3, below /tmp: each is downloaded once, verified, and never used before it is complete.
 
-    <cache>/<key>/               a model's parts, and `.verified`: how the files looked when their content was hashed
-    <cache>/.<key>.partial/      a download under way, or what an interrupted one left, to be resumed
-    <cache>/.<key>.lock          held by who downloads or verifies; the others wait, and find it done
-    <cache>/.trash.*             on its way out
+    <cache>/<key>/               a model's parts, and `.verified`: the files' metadata when their content was hashed
+    <cache>/.<key>.partial/      a download in progress, or an interrupted one that can be resumed
+    <cache>/.<key>.lock          held by the process that downloads or verifies the model; others wait for it
+    <cache>/.trash.*             being deleted
     <cache>/.lock                held while space is made
 
-A model has its name from one rename, after its content was verified: whatever ends a process, at whatever point, leaves
-nothing under that name which could be served. `.verified` is locked by every process that uses the model, which is how
-eviction knows. All locks are the kernel's (flock), and end with their process.
+A model gets its name by one rename, after its content was verified. So no incomplete model has that name, at whatever
+point a process ends. Every process that uses a model holds a shared lock on its `.verified`, and eviction leaves such a
+model alone. All locks are the kernel's (flock), and end with their process.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from threading import Lock
 from time import monotonic, time_ns
 
 from onnx_handler.errors import DiskFull, ModelUnusable, WrongContent
-
-from .parts import JOURNAL, Part, digest_of, size_of
+from onnx_handler.model_objects import Part, digest_of, size_of
 
 VERIFIED = ".verified"
 _RESERVED = ".reserved"
@@ -34,25 +33,26 @@ _MODE = 0o700
 
 
 def patience(environment: Mapping[str, str] = os.environ) -> float:
-    """Seconds in which a start puts up with S3's AccessDenied, because a new policy takes time to spread.
+    """Seconds in which a cold start repeats requests that S3 answers with AccessDenied: a new policy takes time.
 
-    On demand, a start has 10 s, of which the imports and what follows need some; others have two minutes at least.
+    On demand, Lambda's init phase has 10 s, and the imports need some of them. Otherwise it has at least two minutes.
     """
     return 5.0 if environment.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") == "on-demand" else 60.0
 
 
 def default_directory() -> str:
-    """Where models are kept: Lambda's /tmp outlives the process, and on other machines every user has a directory."""
+    """Below /tmp, which in Lambda outlives the process. On other machines, every user has a directory."""
     return f"{os.environ.get('TMPDIR') or '/tmp'}/onnx-models-{os.getuid()}"
 
 
-class Store:
-    """The models that one cache directory holds.
+class ModelCache:
+    """The models in one cache directory.
 
     Args:
         directory: of the cache.
-        budget: bytes that it may take; None for as many as the disk has.
-        patience: seconds from now in which S3's AccessDenied is asked again. Requests that come later are told at once.
+        budget: bytes that all models together may take; None for as many as the disk has.
+        patience: seconds from now in which requests that S3 answers with AccessDenied are repeated. Afterwards
+            AccessDenied is raised at once.
     """
 
     def __init__(self, directory: str, budget: int | None = None, patience: float = 0.0) -> None:
@@ -63,13 +63,13 @@ class Store:
         self._lock = Lock()
 
     def obtain(self, parts: tuple[Part, ...]) -> str:
-        """The directory of a model, from the cache or from S3. The model is in use, by this process, from here on.
+        """The directory of a model, from the cache or from S3. From here on this process uses the model.
 
         Raises:
-            ModelUnusable: it cannot be had; the text says why.
+            ModelUnusable: the model is not available; the text says why.
             DiskFull: there is no space for it, or not within the budget.
             SourceUnavailable: S3 does not answer.
-            AccessDenied: S3 refuses, for want of a permission.
+            AccessDenied: a permission is missing.
         """
         key = _key(parts)
         entry = f"{self._directory}/{key}"
@@ -88,7 +88,7 @@ class Store:
         return entry
 
     def release(self, parts: tuple[Part, ...]) -> None:
-        """Says that this process uses a model no longer: it stays, until its space is needed."""
+        """Ends the use of a model by this process. The model stays in the cache until its space is needed."""
         with self._lock:
             file = self._in_use.pop(_key(parts), None)
         if file is not None:
@@ -102,17 +102,17 @@ class Store:
     def _use(self, key: str) -> None:
         file = os.open(f"{self._directory}/{key}/{VERIFIED}", os.O_RDWR | os.O_CLOEXEC)
         flock(file, LOCK_SH)
-        now = time_ns()  # not the kernel's, which moves in steps of milliseconds
-        os.utime(file, ns=(now, now))  # when it was last used, for eviction
+        now = time_ns()  # finer than the kernel's own timestamps, which have steps of milliseconds
+        os.utime(file, ns=(now, now))  # the time of the last use, for eviction
         with self._lock:
             first = self._in_use.setdefault(key, file)
         if first != file:
             os.close(file)
 
-    # -- downloading ------------------------------------------------------------------------------------------------
+    # -- download ---------------------------------------------------------------------------------------------------
 
     def _download(self, key: str, parts: tuple[Part, ...]) -> None:
-        from .download import download  # late: a model that another process has downloaded needs no client
+        from .download import JOURNAL, download  # late: not needed for a model that is in the cache
 
         partial = f"{self._directory}/.{key}.partial"
         resumed = os.path.isdir(partial)  # noqa: PTH112
@@ -125,13 +125,13 @@ class Store:
                 with _locked(f"{self._directory}/.lock"):
                     if self._evict_one(key):
                         continue
-                _discard(partial)  # it would only keep others from the space
+                _discard(partial)  # its space is more useful to others
                 raise
             except WrongContent:
                 _discard(partial)
                 if not resumed:
                     raise
-                resumed = False  # it may have been damaged, and not by S3
+                resumed = False  # the interrupted download may have been damaged on the disk: try once more
                 _reserve(partial, size_of(parts))
                 continue
             break
@@ -143,7 +143,7 @@ class Store:
     # -- space ------------------------------------------------------------------------------------------------------
 
     def _make_room(self, key: str, parts: tuple[Part, ...]) -> None:
-        """Evicts what was used longest ago until the model fits into the budget, and reserves its space there."""
+        """Evicts models, least recently used first, until this one fits into the budget, and reserves its space."""
         needed = size_of(parts)
         with _locked(f"{self._directory}/.lock"):
             self._sweep(key)
@@ -162,7 +162,7 @@ class Store:
             _reserve(f"{self._directory}/.{key}.partial", needed)
 
     def _used(self, own: str) -> int:
-        """Bytes of every other model, and of those that are being downloaded."""
+        """Bytes of all other models, and of those that are being downloaded."""
         used = 0
         for name in os.listdir(self._directory):  # noqa: PTH208
             if _KEY.fullmatch(name) and name != own:
@@ -172,7 +172,7 @@ class Store:
         return used
 
     def _sweep(self, own: str) -> None:
-        """Removes what crashes left behind, unless somebody is at it."""
+        """Removes what crashed processes left behind; not the downloads of running ones."""
         for name in os.listdir(self._directory):  # noqa: PTH208
             if name.startswith(".trash."):
                 _remove(f"{self._directory}/{name}")
@@ -182,7 +182,7 @@ class Store:
                         _discard(f"{self._directory}/{name}")
 
     def _evict_one(self, own: str) -> bool:
-        """Removes the model that was used longest ago, of those that nobody uses."""
+        """Removes the least recently used model that no process uses; False if there is none."""
         for _, key in sorted(self._idle(own)):
             with _locked_if_free(f"{self._directory}/.{key}.lock") as free:
                 if free and not _is_in_use(f"{self._directory}/{key}/{VERIFIED}"):
@@ -200,7 +200,7 @@ class Store:
 
 
 def _key(parts: tuple[Part, ...]) -> str:
-    """The manifest counts here: two packages with the same weights are two models."""
+    """The digest with the manifest: packages with the same weights and different manifests are different models."""
     return digest_of(parts, manifest=True).removeprefix("sha256:")
 
 
@@ -215,30 +215,30 @@ def _boot_id() -> str:
         return ""
 
 
-def _appearance(directory: str, parts: tuple[Part, ...]) -> str:
-    """How the files look without being read. The kernel sets the time of change at every write; nobody else can."""
-    looks = {"boot": _boot_id()}
+def _metadata(directory: str, parts: tuple[Part, ...]) -> str:
+    """The files' metadata. The kernel updates the ctime at every write, and nobody can set it."""
+    found = {"boot": _boot_id()}
     for part in parts:
-        look = os.stat(f"{directory}/{part.path}", follow_symlinks=False)  # noqa: PTH116
-        looks[part.path] = f"{look.st_ino} {look.st_size} {look.st_mtime_ns} {look.st_ctime_ns}"
-    return json.dumps(looks)
+        stat = os.stat(f"{directory}/{part.path}", follow_symlinks=False)  # noqa: PTH116
+        found[part.path] = f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+    return json.dumps(found)
 
 
 def _mark(directory: str, parts: tuple[Part, ...]) -> None:
-    """Notes how the files look, now that their content is verified. In place: the file is what locks are held on."""
+    """Writes the metadata of verified files. In place, because locks are held on this very file."""
     file = os.open(f"{directory}/{VERIFIED}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    os.write(file, _appearance(directory, parts).encode())
+    os.write(file, _metadata(directory, parts).encode())
     os.close(file)
 
 
 def _is_intact(entry: str, parts: tuple[Part, ...]) -> bool:
-    """Whether a model in the cache is what it was: by its files' looks, and if those have changed, by its content.
+    """Whether a model in the cache is unchanged: by its files' metadata, and if that has changed, by their content.
 
-    Hashing 400 MB takes half a second of one vCPU, at a start that the cache was to make fast.
+    Hashing 400 MB takes one vCPU half a second, too long for a start that the cache is to make fast.
     """
     try:
         with open(f"{entry}/{VERIFIED}", encoding="utf-8") as file:  # noqa: PTH123
-            if file.read() == _appearance(entry, parts):
+            if file.read() == _metadata(entry, parts):
                 return True
     except (OSError, ValueError):
         pass
@@ -294,7 +294,7 @@ def _is_in_use(path: str) -> bool:
 
 
 def _discard(directory: str) -> None:
-    """Takes its name from it first: what is half removed must not be found under it."""
+    """Removes a directory. It is renamed first, so that nobody finds it half removed."""
     trash = f"{os.path.dirname(directory)}/.trash.{os.getpid()}.{os.urandom(4).hex()}"  # noqa: PTH120
     try:
         os.rename(directory, trash)  # noqa: PTH104
@@ -326,7 +326,7 @@ def _size(directory: str) -> int:
 
 
 def _reserve(directory: str, size: int) -> None:
-    """Makes the directory of a download, and notes how large it will be."""
+    """Creates the directory of a download, and writes there how large the model will be."""
     os.makedirs(directory, _MODE, exist_ok=True)  # noqa: PTH103
     file = os.open(f"{directory}/{_RESERVED}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     os.write(file, str(size).encode())

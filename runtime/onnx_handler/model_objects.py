@@ -1,4 +1,4 @@
-"""The parts of a model that lies in S3: what MODEL_OBJECTS holds, and the digests over them.
+"""The S3 objects of a model, as MODEL_OBJECTS names them, and the digests over them.
 
 {"parts": [{"path": "model.onnx", "uri": "s3://bucket/key", "size": 123, "sha256": "<hex>"}, ...]}
 """
@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 from onnx_handler.errors import ModelUnusable
 
 MANIFEST = "manifest.json"
-JOURNAL = ".journal"  # of a download, beside the parts; no part begins with a dot
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Part(NamedTuple):
-    """One file of a model, and the S3 object that is its source."""
+    """One file of a model, and the S3 object that has its content."""
 
     path: str
     bucket: str
@@ -30,19 +29,19 @@ class Part(NamedTuple):
 
     @property
     def uri(self) -> str:
-        """As MODEL_OBJECTS has it."""
+        """The object's `s3://` URI."""
         return f"s3://{self.bucket}/{self.key}"
 
 
 def read(what: str, text: str) -> tuple[Part, ...]:
-    """Reads MODEL_OBJECTS, or a list of parts alone.
+    """Reads the JSON of MODEL_OBJECTS, or of a list of parts alone.
 
     Args:
-        what: the variable or property, for messages.
-        text: its JSON.
+        what: name of the variable or property, for messages.
+        text: the JSON.
 
     Raises:
-        ModelUnusable: it is no such document.
+        ModelUnusable: it is not JSON, or wrong.
     """
     try:
         document = json.loads(text)
@@ -52,10 +51,10 @@ def read(what: str, text: str) -> tuple[Part, ...]:
 
 
 def parse(what: str, document: Any) -> tuple[Part, ...]:
-    """Checks what `read` has read; sorted by path.
+    """Reads the parts from MODEL_OBJECTS' JSON document, sorted by path.
 
     Raises:
-        ModelUnusable: it is no list of parts, or has none that is called model.onnx.
+        ModelUnusable: it is not a list of parts, or has no part `model.onnx`.
     """
     entries = document.get("parts") if isinstance(document, dict) else document
     if not isinstance(entries, list):
@@ -88,7 +87,7 @@ def _part(what: str, entry: Any) -> Part:
 
 
 def _stays_inside(path: str) -> bool:
-    """Whether it names a file below the directory, in one way only, and none that is hidden: those are the store's."""
+    """Whether it is a normalised path below the directory. Names with a leading dot are reserved for the cache."""
     return "\0" not in path and all(name and not name.startswith(".") for name in path.split("/"))
 
 
@@ -98,11 +97,11 @@ def size_of(parts: Iterable[Part]) -> int:
 
 
 def digest_of(parts: Iterable[Part], *, manifest: bool) -> str:
-    """`sha256:<hex>` of the text that `sha256sum` prints for the files in the order of their names.
+    """`sha256:<hex>` of the text that `sha256sum` prints for the files, sorted by name.
 
     Args:
         parts: of one model.
-        manifest: count manifest.json too. MODEL_DIGEST does not; it is over the graph and its weights.
+        manifest: include manifest.json. MODEL_DIGEST does not: it is over the graph and its weights.
     """
     listing = sha256()
     for part in sorted(parts):
@@ -112,10 +111,10 @@ def digest_of(parts: Iterable[Part], *, manifest: bool) -> str:
 
 
 def check_digest(what: str, parts: Iterable[Part], digest: str, *, manifest: bool = False) -> None:
-    """Holds the parts to the digest that was deployed with them; see `digest_of`.
+    """Compares the parts with the digest that was deployed with them; an empty digest fits all.
 
     Raises:
-        ModelUnusable: they are another model's.
+        ModelUnusable: they have another digest.
     """
     found = digest_of(parts, manifest=manifest)
     if digest and digest != found:

@@ -1,6 +1,6 @@
-"""What the worker does with jobs: take on, run, write what became of them.
+"""The worker's part of a job: start it, run the model, write the result.
 
-None of it raises for a job's sake: a job ends in a record that says so, or is handed back to the queue with its error.
+An error in one job is never raised: the job's record becomes FAILED, or its message is handed back to the queue.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ from onnx_handler.protocol.events import Response
 from onnx_handler.protocol.inference_request import InferenceRequest
 from onnx_handler.protocol.request_form import HEADER_LENGTH
 
-from . import job_records, messages
-from .job_records import Change, JobTable, Outcome, Record, Value
+from . import lifecycle, messages
+from .lifecycle import Change, Record, Value
 from .messages import Message, UnreadableMessage
 from .metrics import JobMetrics
 from .micro_batching import MicroBatching
 from .payloads import LARGEST_INLINE, Payloads
 from .settings import JobSettings
+from .table import JobTable, Outcome
 
 _log = logging.getLogger("onnx_handler")
 
 
 class Delivery:
-    """One message of a batch, and what it has come to.
+    """One message of a batch, and how far its job has come.
 
     Attributes:
-        message_id: the queue's.
+        message_id: the queue's id of the message.
         received: how often the message was delivered, this time included.
-        sent: when it was put on the queue, in milliseconds.
-        message: the job; None while, or because, it cannot be read.
+        sent: when it was put on the queue, in milliseconds since the epoch.
+        message: the job; None if it was not read yet, or could not be read.
         attempt: how often the job was started, this time included.
-        again: it is to be delivered again.
-        model: the job's, once it is taken on.
-        request: the job's, once it is taken on.
-        answer: the outputs, or why there are none.
+        again: the message is handed back, to be delivered again.
+        model: the job's model, once the job is started.
+        request: the job's request, once the job is started.
+        answer: the outputs, or the error that the job ends with.
     """
 
     __slots__ = ("again", "answer", "attempt", "message", "message_id", "model", "received", "request", "sent")
@@ -52,7 +53,7 @@ class Delivery:
         attributes = record.get("attributes") or {}
         self.message_id = str(record["messageId"])
         self.received = int(attributes.get("ApproximateReceiveCount") or 1)
-        self.sent = int(attributes.get("SentTimestamp") or job_records.now())
+        self.sent = int(attributes.get("SentTimestamp") or lifecycle.now())
         self.message: Message | None = None
         self.attempt = 1
         self.again = False
@@ -62,7 +63,7 @@ class Delivery:
 
     @property
     def job(self) -> Message:
-        """The message of a delivery that could be read."""
+        """The job; only of a delivery whose message could be read."""
         assert self.message is not None
         return self.message
 
@@ -74,7 +75,11 @@ class Worker:
         settings: of the jobs.
         repository: the function's models.
         clients: for AWS.
-        pool: threads for what waits for AWS.
+        pool: threads for the calls to AWS.
+
+    Attributes:
+        table: the job records.
+        metrics: of the jobs.
     """
 
     def __init__(
@@ -89,10 +94,10 @@ class Worker:
         self.table = JobTable(clients, settings.table, pool)
         self.metrics = JobMetrics()
 
-    # -- messages ------------------------------------------------------------------------------------------------
+    # -- read ----------------------------------------------------------------------------------------------------
 
     def read(self, delivery: Delivery, record: dict[str, Any]) -> bool:
-        """Reads a delivery's message; where no job can be made of it, a record says so, and False is returned."""
+        """Reads the message of a delivery. If it is not a job, writes a FAILED record and returns False."""
         named = ((record.get("messageAttributes") or {}).get("model") or {}).get("stringValue")
         try:
             model = named or self._repository.only_name
@@ -103,30 +108,27 @@ class Worker:
         return delivery.message is not None
 
     def _refuse(self, delivery: Delivery, error: UnreadableMessage) -> None:
-        """Makes a failed job of an unreadable message: it would be as unreadable the next time."""
+        """Makes a failed job of a message that cannot be read: it could not be read the next time either."""
         job = error.id or delivery.message_id
-        made = self._record(job, error.model, "", delivery)._replace(status=job_records.FAILED, error=str(error))
+        made = self._record(job, error.model, "", delivery)._replace(status=lifecycle.FAILED, error=str(error))
         try:
             if self.table.create(made) is None:
-                self.metrics.count(job_records.FAILED)
+                self.metrics.count(lifecycle.FAILED)
             else:
-                self._settle(
-                    delivery,
-                    job_records.FAILED,
-                    self.table.change(job_records.fail(job, job_records.now(), str(error))),
-                )
+                outcome = self.table.change(lifecycle.fail(job, lifecycle.now(), str(error)))
+                self._settle(delivery, lifecycle.FAILED, outcome)
         except Exception as problem:
             self.hand_back([delivery], problem)
 
-    # -- taking on -----------------------------------------------------------------------------------------------
+    # -- start ---------------------------------------------------------------------------------------------------
 
-    def take(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    def start(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Marks jobs as RUNNING and reads their requests.
 
         Returns:
-            Those that are to be run, or have an answer already: that they are wrong.
+            The jobs to run and to finish. If a request is wrong, its error is the job's answer already.
         """
-        started = self._start(deliveries)
+        started = self._set_running(deliveries)
         if any(delivery.job.body is None for delivery in started):
             list(self._pool.map(self._fetch, started))
         for delivery in started:
@@ -134,62 +136,63 @@ class Worker:
                 self._parse(delivery)
         return [delivery for delivery in started if not delivery.again]
 
-    def _start(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    def _set_running(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         outcomes = self.table.change_all(
-            [job_records.start(one.job.id, one.attempt, job_records.now()) for one in deliveries]
+            [lifecycle.start(one.job.id, one.attempt, lifecycle.now()) for one in deliveries]
         )
         left = [(one, outcome) for one, outcome in zip(deliveries, outcomes, strict=True) if not outcome.done]
         not_to_run = {
             id(delivery)
-            for (delivery, _), runs in zip(left, self._pool.map(self._start_otherwise, left), strict=True)
+            for (delivery, _), runs in zip(left, self._pool.map(self._resolve_start, left), strict=True)
             if not runs
         }
         return [delivery for delivery in deliveries if id(delivery) not in not_to_run]
 
-    def _start_otherwise(self, left: tuple[Delivery, Outcome]) -> bool:
-        """Whether a job is to be run that was not simply waiting for it."""
+    def _resolve_start(self, left: tuple[Delivery, Outcome]) -> bool:
+        """Whether a job is to be run whose record could not simply be set to RUNNING."""
         delivery, outcome = left
         try:
-            return self._started(delivery, _known(outcome).record)
+            return self._resolved(delivery, _known(outcome).record)
         except Exception as error:
             self.hand_back([delivery], error)
             return False
 
-    def _started(self, delivery: Delivery, record: Record | None) -> bool:
-        if record is None:
-            record = self._create(delivery)
-            if record is None:
-                return True
+    def _resolved(self, delivery: Delivery, record: Record | None) -> bool:
         job = delivery.job
-        if record.is_overdue(job_records.now()):
-            self._settle(
-                delivery, job_records.EXPIRED, self.table.change(job_records.expire(record, job_records.now()))
-            )
+        if record is None:
+            first = self._first_record(delivery)
+            record = self.table.create(first)
+            if record is None:
+                if not first.is_open:
+                    self.metrics.count(first.status, lifecycle.now() - delivery.sent)
+                return first.is_open
+        if record.is_overdue(lifecycle.now()):
+            outcome = self.table.change(lifecycle.expire(record, lifecycle.now()))
+            self._settle(delivery, lifecycle.EXPIRED, outcome)
             return False
-        if record.status == job_records.FAILED and job.parked and job.parked == record.parked:
-            deadline = job_records.now() + self._settings.timeout * 1000
+        if record.status == lifecycle.FAILED and job.parked and job.parked == record.parked:
+            deadline = lifecycle.now() + self._settings.timeout * 1000
             expires_at = deadline // 1000 + self._settings.retention
-            _known(self.table.change(job_records.revive(job.id, job.parked, job_records.now(), deadline, expires_at)))
+            _known(self.table.change(lifecycle.revive(job.id, job.parked, lifecycle.now(), deadline, expires_at)))
         elif not record.is_open:
             _log.info("job %s is %s already", job.id, record.status)
             self.metrics.count("DROPPED")
             return False
-        return _known(self.table.change(job_records.start(job.id, delivery.attempt, job_records.now()))).done
+        return _known(self.table.change(lifecycle.start(job.id, delivery.attempt, lifecycle.now()))).done
 
-    def _create(self, delivery: Delivery) -> Record | None:
-        """Makes the record of a job that an SDK put on the queue, or returns the record that is there."""
+    def _first_record(self, delivery: Delivery) -> Record:
+        """The record of a job that was put on the queue directly: RUNNING, or EXPIRED if it waited for too long."""
         job = delivery.job
-        made = self._record(job.id, job.model, job.version or "", delivery)._replace(fingerprint=_fingerprint(job))
-        if made.is_overdue(job_records.now()):
-            overdue = made.overdue(job_records.now())
-            return self.table.create(overdue) or overdue
-        return self.table.create(made._replace(status=job_records.RUNNING, attempts=delivery.attempt))
+        record = self._record(job.id, job.model, job.version or "", delivery)._replace(fingerprint=_fingerprint(job))
+        if record.is_overdue(lifecycle.now()):
+            return record.expired(lifecycle.now())
+        return record._replace(status=lifecycle.RUNNING, attempts=delivery.attempt)
 
     def _record(self, job: str, model: str, version: str, delivery: Delivery) -> Record:
         latest = delivery.sent + self._settings.timeout * 1000
         deadline = min(latest, delivery.message.deadline or latest) if delivery.message is not None else latest
-        expires_at = max(deadline, job_records.now()) // 1000 + self._settings.retention
-        return Record(job, model, version, job_records.QUEUED, delivery.sent, job_records.now(), deadline, expires_at)
+        expires_at = max(deadline, lifecycle.now()) // 1000 + self._settings.retention
+        return Record(job, model, version, lifecycle.QUEUED, delivery.sent, lifecycle.now(), deadline, expires_at)
 
     def _fetch(self, delivery: Delivery) -> None:
         job = delivery.job
@@ -210,7 +213,7 @@ class Worker:
             delivery.model = model = self._repository.loaded(self._repository.find(job.model, job.version))
             body = content_encoding.decoded(job.body or b"", job.headers.get("content-encoding", ""))
             delivery.request = inference_request.parse(body, job.headers.get(HEADER_LENGTH), model.inputs)
-        except ModelNotReady as error:  # another deployment, or what the model comes from, may mend it
+        except ModelNotReady as error:  # may pass: S3 answers again, or the function is updated
             self.hand_back([delivery], error)
         except InferenceError as error:
             delivery.answer = error
@@ -218,12 +221,12 @@ class Worker:
             _log.exception("job %s", job.id)
             delivery.answer = ModelFailed(f"unexpected {type(error).__name__}: {error}")
 
-    # -- running -------------------------------------------------------------------------------------------------
+    # -- run -----------------------------------------------------------------------------------------------------
 
-    def run(self, taken: Sequence[Delivery]) -> None:
-        """Runs jobs that were taken on."""
+    def run(self, started: Sequence[Delivery]) -> None:
+        """Runs jobs that `start` returned."""
         by_model: dict[int, list[Delivery]] = {}
-        for delivery in taken:
+        for delivery in started:
             if delivery.answer is None:
                 by_model.setdefault(id(delivery.model), []).append(delivery)
         for deliveries in by_model.values():
@@ -233,34 +236,32 @@ class Worker:
             for delivery, answer in zip(deliveries, self._batching.run(model, requests), strict=True):
                 delivery.answer = answer
 
-    # -- writing -------------------------------------------------------------------------------------------------
+    # -- finish --------------------------------------------------------------------------------------------------
 
     def finish(self, ran: Sequence[Delivery]) -> None:
-        """Writes results, and hands back what could not be written."""
-        written = list(self._pool.map(self._result, ran)) if len(ran) > 1 else [self._result(one) for one in ran]
-        changes = [
-            (delivery, change) for delivery, change in zip(ran, written, strict=True) if change is not None
-        ]  # fmt: skip
+        """Writes results, and hands back the messages of jobs that could not be written."""
+        written = list(self._pool.map(self._change, ran)) if len(ran) > 1 else [self._change(one) for one in ran]
+        changes = [(delivery, change) for delivery, change in zip(ran, written, strict=True) if change is not None]
         outcomes = self.table.change_all([change for _, change in changes])
         for (delivery, change), outcome in zip(changes, outcomes, strict=True):
             self._settle(delivery, str(change.sets["status"]), outcome)
 
-    def _result(self, delivery: Delivery) -> Change | None:
-        """What to write of a job; a large result goes to the bucket here."""
+    def _change(self, delivery: Delivery) -> Change | None:
+        """What to write to a job's record; None if the job was handed back. A large result is put into the bucket."""
         job, answer = delivery.job, delivery.answer
         try:
             if isinstance(answer, dict):
                 assert delivery.model is not None
                 assert delivery.request is not None
                 response = inference_response.build(delivery.model, delivery.request, answer)
-                return job_records.succeed(job.id, job_records.now(), self._stored(job.id, response))
+                return lifecycle.succeed(job.id, lifecycle.now(), self._stored(job.id, response))
         except InferenceError as error:
             answer = error
         except Exception as error:
             self.hand_back([delivery], error)
             return None
         _log.warning("job %s failed: %s", job.id, answer)
-        return job_records.fail(job.id, job_records.now(), str(answer))
+        return lifecycle.fail(job.id, lifecycle.now(), str(answer))
 
     def _stored(self, job: str, response: Response) -> dict[str, Value]:
         result: dict[str, Value] = {"result_headers": response.headers}
@@ -271,12 +272,13 @@ class Worker:
         return result
 
     def _settle(self, delivery: Delivery, status: str, outcome: Outcome) -> None:
+        """Counts a change to a final status, or hands the message back if the change could not be written."""
         if outcome.error is not None:
             self.hand_back([delivery], outcome.error)
         elif outcome.done:
-            self.metrics.count(status, job_records.now() - delivery.sent)
+            self.metrics.count(status, lifecycle.now() - delivery.sent)
         else:
-            _log.info("what became of job %s is dropped: it is finished or gone", delivery.message_id)
+            _log.info("the result of message %s is dropped: its job is finished or gone", delivery.message_id)
             self.metrics.count("DROPPED")
 
     def hand_back(self, deliveries: Iterable[Delivery], error: Exception) -> None:
@@ -290,10 +292,10 @@ class Worker:
                 self._notes[delivery.job.id] = text
 
     def close(self) -> None:
-        """Ends a batch: writes what is to be known of jobs that are handed back, as far as that can be, and metrics."""
-        notes = [job_records.note(job, text) for job, text in self._notes.items()]
+        """Ends a batch: writes the metrics and, if possible, the errors of jobs that were handed back."""
+        notes = [lifecycle.note(job, text) for job, text in self._notes.items()]
         self._notes.clear()
-        # One of them first: where the table is what does not answer, the others would only take time.
+        # One of them first: if the table does not answer, the others would only take time.
         if notes and self.table.change(notes[0]).error is None:
             self.table.change_all(notes[1:])
         self.metrics.write()
@@ -312,4 +314,4 @@ def _fingerprint(job: Message) -> str:
         body = content_encoding.decoded(job.body, job.headers.get("content-encoding", ""))
     except InferenceError:
         return ""
-    return job_records.fingerprint(job.model, job.version, job.headers.get(HEADER_LENGTH), body)
+    return messages.fingerprint(job.model, job.version, job.headers.get(HEADER_LENGTH), body)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from onnx_handler import model_objects
 from onnx_handler.errors import ModelUnusable
-from onnx_handler.storage import parts
 
 GOOD = {"path": "model.onnx", "uri": "s3://models/a/b c.onnx", "size": 3, "sha256": "a" * 64}
 
@@ -17,9 +17,9 @@ GOOD = {"path": "model.onnx", "uri": "s3://models/a/b c.onnx", "size": 3, "sha25
 def test_a_document_and_a_list_are_both_parts() -> None:
     weights = {**GOOD, "path": "model.onnx.data"}
     for document in ({"parts": [weights, GOOD], "later": 1}, [weights, GOOD]):
-        assert parts.read("X", json.dumps(document)) == (
-            parts.Part("model.onnx", "models", "a/b c.onnx", 3, "a" * 64),
-            parts.Part("model.onnx.data", "models", "a/b c.onnx", 3, "a" * 64),
+        assert model_objects.read("X", json.dumps(document)) == (
+            model_objects.Part("model.onnx", "models", "a/b c.onnx", 3, "a" * 64),
+            model_objects.Part("model.onnx.data", "models", "a/b c.onnx", 3, "a" * 64),
         )
 
 
@@ -46,31 +46,32 @@ def test_a_document_and_a_list_are_both_parts() -> None:
 )
 def test_a_wrong_part_is_told(wrong: dict[str, Any]) -> None:
     with pytest.raises(ModelUnusable, match="X has the part"):
-        parts.parse("X", [GOOD, {**GOOD, "path": "other", **wrong}])
+        model_objects.parse("X", [GOOD, {**GOOD, "path": "other", **wrong}])
 
 
 @pytest.mark.parametrize("document", [[], [{**GOOD, "path": "other"}], [GOOD, GOOD], 1, {}, None, ["x"]])
 def test_a_wrong_list_is_told(document: Any) -> None:
     with pytest.raises(ModelUnusable, match=r"^X has|^X is"):
-        parts.parse("X", document)
+        model_objects.parse("X", document)
 
 
 def test_what_is_not_json_is_told() -> None:
     with pytest.raises(ModelUnusable, match="X is not JSON"):
-        parts.read("X", "{")
+        model_objects.read("X", "{")
 
 
 def test_the_digest_is_that_of_sha256sum() -> None:
     """And of the graph and its weights alone: MODEL_DIGEST does not count the manifest."""
     every = [
-        parts.Part(name, "b", "k", 1, digit * 64) for name, digit in (("model.onnx.data", "b"), ("model.onnx", "a"))
+        model_objects.Part(name, "b", "k", 1, digit * 64)
+        for name, digit in (("model.onnx.data", "b"), ("model.onnx", "a"))
     ]
-    manifest = parts.Part("manifest.json", "b", "k", 1, "c" * 64)
+    manifest = model_objects.Part("manifest.json", "b", "k", 1, "c" * 64)
     listing = f"{'a' * 64}  model.onnx\n{'b' * 64}  model.onnx.data\n"
     expected = f"sha256:{hashlib.sha256(listing.encode()).hexdigest()}"
-    assert parts.digest_of([*every, manifest], manifest=False) == expected
-    assert parts.digest_of([*every, manifest], manifest=True) != expected
-    parts.check_digest("X", [*every, manifest], expected)
-    parts.check_digest("X", every, "")
+    assert model_objects.digest_of([*every, manifest], manifest=False) == expected
+    assert model_objects.digest_of([*every, manifest], manifest=True) != expected
+    model_objects.check_digest("X", [*every, manifest], expected)
+    model_objects.check_digest("X", every, "")
     with pytest.raises(ModelUnusable, match="X have the digest"):
-        parts.check_digest("X", every, "sha256:0")
+        model_objects.check_digest("X", every, "sha256:0")

@@ -1,4 +1,4 @@
-"""A job's record under any order of what can happen to it: a model of it is held to the rooms."""
+"""A job's record in any order of events: no change that is not allowed, no job that stays open."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from onnx_handler.jobs import job_records, job_worker
-from onnx_handler.jobs.job_records import CANCELLED, EXPIRED, FAILED, OPEN, QUEUED, RUNNING, SUCCEEDED, Record
-from tests.runtime.jobs.conftest import TABLE, Service, Start, expected
+from onnx_handler.jobs import lifecycle
+from onnx_handler.jobs.lifecycle import CANCELLED, EXPIRED, FAILED, OPEN, QUEUED, RUNNING, SUCCEEDED, Record
+from onnx_handler.jobs.worker import Worker
+from tests.runtime.jobs.conftest import TABLE, Service, Start, context, expected
 
 NAMES = ("a", "b", "c")
 # Each step is a few calls of the cloud's, so a failure is shown as it was found: to make it smaller takes minutes.
@@ -52,10 +53,10 @@ class Life(RuleBasedStateMachine):
         self.ran: list[str] = []
         self.revived: set[str] = set()
         self.clock = 0
-        self.real_now = job_records.now
+        self.real_now = lifecycle.now
         self.patches = [
-            patch.object(job_records, "now", lambda: self.real_now() + self.clock),
-            patch.object(job_worker.Worker, "run", self._counted(job_worker.Worker.run)),
+            patch.object(lifecycle, "now", lambda: self.real_now() + self.clock),
+            patch.object(Worker, "run", self._counted(Worker.run)),
         ]
         for each in self.patches:
             each.start()
@@ -63,9 +64,9 @@ class Life(RuleBasedStateMachine):
         self.service.parked()
 
     def _counted(self, run: Any) -> Any:
-        def counted(worker: Any, taken: Any) -> None:
-            self.ran += [delivery.job.id for delivery in taken if delivery.answer is None]
-            run(worker, taken)
+        def counted(worker: Any, started: Any) -> None:
+            self.ran += [delivery.job.id for delivery in started if delivery.answer is None]
+            run(worker, started)
 
         return counted
 
@@ -87,7 +88,7 @@ class Life(RuleBasedStateMachine):
         self.service.waiting()
 
     @precondition(lambda self: self.queue)
-    @rule(data=st.data(), keep=st.booleans(), crash=st.sampled_from(["", "", "", "take", "run", "finish"]))
+    @rule(data=st.data(), keep=st.booleans(), crash=st.sampled_from(["", "", "", "start", "run", "finish"]))
     def deliver(self, data: Any, keep: bool, crash: str) -> None:
         """Some messages, maybe to be delivered again although they were done, maybe to a process that dies."""
         chosen = data.draw(st.lists(st.sampled_from(range(len(self.queue))), min_size=1, unique=True))
@@ -97,7 +98,7 @@ class Life(RuleBasedStateMachine):
                 record = self.before.get(json.loads(message["body"])["id"])
                 if record is not None and record.parked == mark:
                     self.revived.add(record.id)
-        with patch.object(job_worker.Worker, crash or "nothing", _crash, create=True):
+        with patch.object(Worker, crash or "nothing", _crash, create=True):
             try:
                 again = self.service.work(*batch)
             except Crash:
@@ -120,15 +121,15 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        self.service.sweeper.handle({}, job_context())
+        self.service.sweeper.handle({}, context())
         for record in self._records().values():
-            assert not record.is_overdue(job_records.now())
+            assert not record.is_overdue(lifecycle.now())
 
     @rule(name=st.sampled_from(NAMES))
     def show(self, name: str) -> None:
         status, record = self.service.show(self.prefix + name)
         assert (status == 404) == (self.prefix + name not in self.before)
-        assert status == 404 or record["status"] not in OPEN or record["deadline"] > job_records.now() - 1000
+        assert status == 404 or record["status"] not in OPEN or record["deadline"] > lifecycle.now() - 1000
 
     @precondition(lambda self: self.queue)
     @rule(data=st.data())
@@ -184,7 +185,7 @@ class Life(RuleBasedStateMachine):
         """However it came about, no job stays unfinished."""
         try:
             self.clock += 2_000_000
-            self.service.sweeper.handle({}, job_context())
+            self.service.sweeper.handle({}, context())
             assert all(not record.is_open for record in self._records().values())
         finally:
             for each in self.patches:
@@ -193,12 +194,6 @@ class Life(RuleBasedStateMachine):
 
 def _crash(*_: Any) -> Any:
     raise Crash
-
-
-def job_context() -> Any:
-    from tests.runtime.jobs.conftest import context
-
-    return context()
 
 
 def test_the_life_of_a_job(start: Start) -> None:
