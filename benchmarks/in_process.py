@@ -72,7 +72,7 @@ def loaded(contender: Contender) -> Handler:
     }
     with variables(environment), log():
         if contender.name == OURS:
-            return room()
+            return our_handler()
         module_name = f"benchmarks_{contender.name}"
         spec = importlib.util.spec_from_file_location(module_name, contender.task_root / "handler.py")
         assert spec is not None
@@ -83,7 +83,7 @@ def loaded(contender: Contender) -> Handler:
         return cast("Handler", module.handler)
 
 
-def room() -> Handler:
+def our_handler() -> Handler:
     """Our handler, made from the environment variables that are set now."""
     runtime = str(REPOSITORY / "runtime")
     if runtime not in sys.path:

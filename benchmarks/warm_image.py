@@ -12,7 +12,7 @@ import numpy as np
 
 from . import resnet50
 from .contenders import http_event
-from .in_process import CONTEXT, log, room, session, typical, variables
+from .in_process import CONTEXT, log, our_handler, session, typical, variables
 from .rounds import Chart, Figure, Result, interleaved, ratios
 
 GOAL = 1.05
@@ -30,7 +30,7 @@ def run(rounds: int, workplace: Path, calls: int = CALLS, model: Path | None = N
         variables({"MODEL_PATH": str(model), "MODEL_NAME": "resnet50", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}),
         log(),
     ):
-        handle = room()
+        handle = our_handler()
     own = session(model)
     binary, text = binary_event(image), json_event(image)
     contenders: dict[str, Callable[[], Any]] = {

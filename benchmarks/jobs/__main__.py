@@ -99,12 +99,12 @@ def worker(path: Path, clients: LoopbackClients, batch: int, rows: int) -> Calla
         "MICRO_BATCH_SIZE": str(rows),
         "MODEL_PATH": str(path),
     }
-    room = Handler(clients)
+    worker = Handler(clients)
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 600_000)
 
     def work(messages: list[dict[str, Any]]) -> None:
         for first in range(0, len(messages), batch):
-            answer = room.handle({"Records": messages[first : first + batch]}, context)
+            answer = worker.handle({"Records": messages[first : first + batch]}, context)
             assert answer == {"batchItemFailures": []}
 
     return work
