@@ -34,8 +34,9 @@ def staged(name: str, workplace: Path) -> Path:
     return root
 
 
-def _remove_prefetch(module: Path) -> None:
-    """Takes out the call by which importing the module begins to read or download the model."""
-    before, call, after = module.read_text().rpartition("\nprefetch.start(os.environ)\n")
-    assert call, f"{module} no longer starts the prefetch when it is imported"
-    module.write_text(f"{before}\n{after}")
+def _remove_prefetch(command: Path) -> None:
+    """Takes out the call by which the command begins to read or download the model."""
+    lines = command.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith("prefetch.start(")]
+    assert len(kept) == len(lines) - 1, f"{command} no longer starts the prefetch"
+    command.write_text("".join(kept))
