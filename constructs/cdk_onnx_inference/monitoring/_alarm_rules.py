@@ -1,32 +1,29 @@
-"""The rules that the library knows for what it makes."""
+"""The rules for alarms on what this library makes."""
 
 from __future__ import annotations
-
-from aws_cdk import Duration
 
 from cdk_onnx_inference.api._published_api import PublishedApi
 from cdk_onnx_inference.cold_start.cold_start import Provisioned
 from cdk_onnx_inference.functions._live_function import LiveFunction
-from cdk_onnx_inference.jobs._job_metrics import JobMetrics
+from cdk_onnx_inference.jobs.async_inference import AsyncInference
 
 from .alarms import AlarmRule, Severity
 from .inference_metrics import ApiMetrics, FunctionMetrics
 
 _W, _C = Severity.WARNING, Severity.CRITICAL
-_INIT_PHASE = 10_000  # milliseconds; a start on demand that takes longer is begun again within the first request
+_INIT_PHASE = 10_000  # milliseconds; a start on demand that takes longer begins again within the first request
 
 
 def of_function(function: LiveFunction) -> list[AlarmRule]:
-    """Of a function that serves models."""
+    """Rules for a function that serves models. A timeout that is known only at deployment has none."""
     metrics = FunctionMetrics(function)
-    timeout = function.timeout.to_milliseconds()
     rules = [
         AlarmRule(
             name="error-rate",
             metric=metrics.error_rate(),
             thresholds={_W: 1, _C: 5},
             unit="% of invocations",
-            meaning="Invocations end by a timeout, a crash or for want of memory; the function's log says which.",
+            meaning="Invocations time out, crash or run out of memory; the function's log says which.",
         ),
         AlarmRule(
             name="throttles",
@@ -35,22 +32,28 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
             unit="in 5 minutes",
             meaning="Lambda refuses invocations: the reserved concurrency or the account's is used up.",
         ),
-        AlarmRule(
-            name="duration",
-            metric=metrics.duration("p99"),
-            thresholds={_W: 0.8 * timeout, _C: 0.95 * timeout},
-            unit="ms, p99",
-            meaning="Invocations come near to the function's timeout, at which they are ended.",
-        ),
+    ]
+    if not function.timeout.is_unresolved():
+        timeout = function.timeout.to_milliseconds()
+        rules.append(
+            AlarmRule(
+                name="duration",
+                metric=metrics.duration("p99"),
+                thresholds={_W: 0.8 * timeout, _C: 0.95 * timeout},
+                unit="ms, p99",
+                meaning="Invocations take nearly as long as the function's timeout, at which Lambda ends them.",
+            )
+        )
+    rules.append(
         AlarmRule(
             name="start",
             metric=metrics.init_duration("p99"),
             thresholds={_W: 0.8 * _INIT_PHASE},
             unit="ms, p99",
-            meaning="Environments need nearly the 10 s of Lambda's init phase; beyond, on demand, the start is begun "
+            meaning="Environments need nearly the 10 s of Lambda's init phase. Beyond that, a start on demand begins "
             "again within the first request.",
-        ),
-    ]
+        )
+    )
     if isinstance(function.cold_start, Provisioned):
         rules += [
             AlarmRule(
@@ -58,7 +61,7 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
                 metric=metrics.provisioned_spillover(),
                 thresholds={_W: 0},
                 unit="in 5 minutes",
-                meaning="Requests found no provisioned environment free, and met cold starts: provision more, or scale "
+                meaning="Requests found no provisioned environment free and met cold starts: provision more, or scale "
                 "earlier.",
             ),
             AlarmRule(
@@ -66,17 +69,16 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
                 metric=metrics.provisioned_utilization(),
                 thresholds={_W: 0.9},
                 unit="of the provisioned environments",
-                meaning="Nearly all provisioned environments are busy; the next requests spill over into cold starts.",
+                meaning="Nearly all provisioned environments are busy. Further requests will meet cold starts.",
             ),
         ]
     return rules
 
 
-def of_api(api: PublishedApi, waits: Duration) -> list[AlarmRule]:
-    """Of an API."""
+def of_api(api: PublishedApi) -> list[AlarmRule]:
+    """Rules for an API. An integration timeout that is known only at deployment has none."""
     metrics = ApiMetrics(api)
-    limit = waits.to_milliseconds()
-    return [
+    rules = [
         AlarmRule(
             name="api-server-errors",
             metric=metrics.server_error_rate(),
@@ -85,42 +87,46 @@ def of_api(api: PublishedApi, waits: Duration) -> list[AlarmRule]:
             meaning="Clients get 5xx: the function fails or is throttled, a model is not ready, or an answer takes "
             "longer than the API waits.",
         ),
-        AlarmRule(
-            name="api-latency",
-            metric=metrics.latency("p99"),
-            thresholds={_W: 0.8 * limit},
-            unit="ms, p99",
-            meaning="Answers take nearly as long as the API waits; beyond, clients get 503 or 504.",
-        ),
     ]
+    if not api._integration_timeout.is_unresolved():
+        rules.append(
+            AlarmRule(
+                name="api-latency",
+                metric=metrics.latency("p99"),
+                thresholds={_W: 0.8 * api._integration_timeout.to_milliseconds()},
+                unit="ms, p99",
+                meaning="Answers take nearly as long as the API waits. Beyond that, clients get 503 or 504.",
+            )
+        )
+    return rules
 
 
-def of_jobs(jobs: JobMetrics, job_timeout: Duration) -> list[AlarmRule]:
-    """Of jobs."""
-    deadline = job_timeout.to_seconds()
+def of_jobs(jobs: AsyncInference) -> list[AlarmRule]:
+    """Rules for jobs."""
+    deadline = jobs.job_timeout.to_seconds()
     return [
         AlarmRule(
             name="queue-age",
             metric=jobs.metric_queue_age(),
             thresholds={_W: 0.5 * deadline, _C: 0.9 * deadline},
             unit="seconds",
-            meaning="Jobs wait so long that they will be past their deadline: workers fail, or there are too few.",
+            meaning="Jobs wait so long that they may miss their deadline: workers fail, or there are too few.",
         ),
         AlarmRule(
             name="dead-letters",
             metric=jobs.metric_dead_letter_queue_depth(),
             thresholds={_C: 0},
             unit="messages",
-            meaning="Messages that were given up are not taken out of the dead-letter queue: the function that records "
-            "them fails, and their jobs look as if they were still to come.",
+            meaning="Messages stay in the dead-letter queue: the function that records them fails, and their jobs do "
+            "not get a final status.",
         ),
         AlarmRule(
             name="jobs-parked",
             metric=jobs.metric_parked_queue_depth(),
             thresholds={_W: 0},
             unit="messages",
-            meaning="Jobs were given up after several attempts. When the cause is mended, onnx-inference redrive has "
-            "them done.",
+            meaning="Jobs were given up after several attempts. When the cause is removed, send them again: "
+            "onnx-inference redrive.",
         ),
         AlarmRule(
             name="jobs-expired",

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 from aws_cdk import App, Duration, Stack, Token
-from aws_cdk import assertions as cdk_assertions
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_efs as efs
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 
 from cdk_onnx_inference import InferenceFunction, ModelFileSystem, ModelSource, Processing, Removal, _permissions
-from tests.constructs.conftest import Codes
+from tests.constructs.conftest import Codes, warnings
 from tests.support import models, synth
 
 ISOLATED = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
@@ -360,8 +359,7 @@ def test_a_vpc_of_the_user_s_own(stack: Stack, package: Path) -> None:
 
 
 def warns(stack: Stack) -> bool:
-    found = cdk_assertions.Annotations.from_stack(stack).find_warning("*", cdk_assertions.Match.any_value())
-    return any("cdk-onnx-inference:publisher-without-s3" in str(entry.entry.data) for entry in found)
+    return any("cdk-onnx-inference:publisher-without-s3" in warning for warning in warnings(stack))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from aws_cdk import aws_s3 as s3
 
 from cdk_onnx_inference import InferenceFunction, ModelFileSystem, ModelPart, ModelSource, Processing, _environment
 from cdk_onnx_inference.image import _image_context
-from cdk_onnx_inference.models import _model_files
+from cdk_onnx_inference.models import _local_model
 from tests.constructs.conftest import Codes
 from tests.support import models, synth
 
@@ -348,7 +348,7 @@ def test_fails_on_an_image_that_is_too_large(
     codes: Codes, stack: Stack, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_image_context, "MAX_BYTES", _image_context._RUNTIME_BYTES + 100)
-    assert _model_files.MAX_BYTES > _image_context.MAX_BYTES
+    assert _local_model.MAX_BYTES > _image_context.MAX_BYTES
     assert codes(lambda: variables(stack, ModelSource.in_image(package))) == ["image-too-large"]
 
 
