@@ -1,7 +1,7 @@
 """The routes that an API passes to the handler. The API itself answers requests to others.
 
-The handler has the same tables, in `onnx_handler.protocol.open_inference` and `onnx_handler.job_api`. A contract test
-compares them: a route on one side only would be a 404 of the API, or code of the handler that nothing can reach.
+The handler has the same tables. A contract test compares them: a route on one side only would be a 404 of the API, or
+code of the handler that nothing can reach.
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 """

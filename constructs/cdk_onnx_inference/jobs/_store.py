@@ -161,5 +161,5 @@ def _misfit(path: str, got: str, allowed: str) -> Problem:
         path,
         got,
         allowed,
-        "Leave table= out for a new table, or make one as docs/async-inference.md describes.",
+        "Leave table= out for a new table, or make one as docs/job-protocol.md describes.",
     )

@@ -45,7 +45,7 @@ class AsyncInference(JobMetrics):
     """Accepts inference jobs, runs them, and keeps their results.
 
     A job is submitted with `POST {url}/v2/models/{model}/jobs` and the body of an inference request. Its status and its
-    result are read by its id. `docs/async-inference.md` describes the protocol. The construct makes:
+    result are read by its id. `docs/job-protocol.md` describes the protocol. The construct makes:
 
     - a function that accepts jobs and answers questions about them, behind an API of its own or an `InferenceApi`,
     - a queue with a dead-letter queue, and a queue that keeps the messages of failed jobs, so that they can be sent
@@ -96,7 +96,7 @@ class AsyncInference(JobMetrics):
         queue: An existing standard queue. It is checked as far as synth knows it. Default: a new one.
         dead_letter_queue: The dead-letter queue of `queue`. Its messages are consumed. Default: the one that `queue`
             names, if it is a queue of this app.
-        table: An existing table, with the keys and the index that `docs/async-inference.md` describes. Default: a new
+        table: An existing table, with the keys and the index that `docs/job-protocol.md` describes. Default: a new
             one.
         bucket: An existing bucket. Requests and results in it are not deleted. Default: a new one.
         notices: Who is told that a job is finished. A change updates the pipe in place; the first notices add a stream

@@ -1,7 +1,7 @@
 """The inputs and outputs of a model, as far as synth knows them, and the file in the image that lists them.
 
-Functions of a service that do not load the models, such as the job API, check requests against this file
-(`onnx_handler.jobs.validation` reads it). A request that cannot succeed is then refused before it is queued.
+Functions of a service that do not load the models, such as the job API, check requests against this file. A request
+that cannot succeed is then refused before it is queued.
 """
 
 from __future__ import annotations
