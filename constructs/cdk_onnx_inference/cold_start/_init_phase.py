@@ -39,7 +39,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
 
 IMPORTS = 0.3
-"""Seconds to start Python and import numpy and onnxruntime on one vCPU (docs/model-loading.md). Downloads run meanwhile."""
+"""Seconds for Python, numpy and onnxruntime on one vCPU, while a download is under way (docs/model-loading.md)."""
 
 VCPU = 1769
 """MB of memory that give one vCPU. Less memory gives a share of it.
