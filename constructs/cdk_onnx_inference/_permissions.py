@@ -55,7 +55,10 @@ https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html
 """
 
 MOUNT_S3_FILES: Final = ("s3files:ClientMount",)  # Read
-"""To read an S3 Files file system."""
+"""To read an S3 Files file system.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-files-security-iam.html
+"""
 
 PUBLISH_S3_FILES: Final = (
     "s3files:ClientMount",  # Read
@@ -68,16 +71,6 @@ CHANGE_S3_FILES: Final = (
     "s3files:ClientWrite",  # Write
 )
 """Denied to functions that serve models."""
-
-USE_S3_FILES: Final = (
-    "s3files:ClientMount",  # Read
-    "s3files:ClientRootAccess",  # Write
-    "s3files:ClientWrite",  # Write
-)
-"""Everything that a client of S3 Files can do.
-
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-files-security-iam.html
-"""
 
 READ_OBJECT_VERSIONS: Final = (
     "s3:GetObject",  # Read

@@ -58,3 +58,23 @@ def warnings(stack: Stack) -> list[str]:
     """The texts of all warnings of a stack, with their ids."""
     found = cdk_assertions.Annotations.from_stack(stack).find_warning("*", cdk_assertions.Match.any_value())
     return [str(entry.entry.data) for entry in found]
+
+
+def routes(made: synth.Template) -> list[tuple[str, str]]:
+    """(method, path template) of an API of either kind."""
+    found = [
+        tuple(route["Properties"]["RouteKey"].split(" ", 1))
+        for route in synth.resources_of(made, "AWS::ApiGatewayV2::Route")
+    ]
+    resources = made["Resources"]
+
+    def path(reference: dict[str, Any]) -> str:
+        resource = resources.get(reference.get("Ref"))
+        if resource is None or resource["Type"] != "AWS::ApiGateway::Resource":
+            return ""
+        properties = resource["Properties"]
+        return f"{path(properties['ParentId'])}/{properties['PathPart']}"
+
+    for method in synth.resources_of(made, "AWS::ApiGateway::Method"):
+        found.append((method["Properties"]["HttpMethod"], path(method["Properties"]["ResourceId"])))
+    return sorted(found)

@@ -84,7 +84,7 @@ def collect(path: str, source: LocalModel) -> tuple[ServedModel | None, list[Pro
                 "model-parts",
                 f"{path}.path",
                 f"weights in {hidden[0]!r}",
-                "weights in files and directories without a leading dot in their names, which the runtime uses itself",
+                "weights in files and directories without a leading dot in their names, which the runtime reserves",
                 "Save the model again with another location for its external data.",
             )
         ]

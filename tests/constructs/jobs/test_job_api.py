@@ -19,7 +19,7 @@ from cdk_onnx_inference import (
     ModelSource,
 )
 from cdk_onnx_inference.api._routes import JOB_ROUTES, ROUTES
-from tests.constructs.api.test_inference_api import routes
+from tests.constructs.conftest import routes
 from tests.constructs.jobs.conftest import Make, reference, template
 from tests.support import synth
 

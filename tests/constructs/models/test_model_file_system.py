@@ -14,45 +14,16 @@ from aws_cdk import aws_lambda as lambda_
 
 from cdk_onnx_inference import InferenceFunction, ModelFileSystem, ModelSource, Processing, Removal, _permissions
 from tests.constructs.conftest import Codes, warnings
+from tests.constructs.models.conftest import functions, logical_id, resource, statements
 from tests.support import models, synth
 
 ISOLATED = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A model package directory."""
-    return models.save_package(tmp_path / "digits")
 
 
 def serve(stack: Stack, package: Path, file_system: ModelFileSystem | None = None, **options: Any) -> synth.Template:
     file_system = file_system or ModelFileSystem(stack, "Models")
     InferenceFunction(stack, "Digits", model=ModelSource.on_efs(package, file_system=file_system), **options)
     return synth.template_of(stack)
-
-
-def functions(template: synth.Template) -> dict[str, dict[str, Any]]:
-    """Command -> properties, of our own functions."""
-    return {
-        made["Properties"]["ImageConfig"]["Command"][0]: made["Properties"]
-        for made in synth.resources_of(template, "AWS::Lambda::Function")
-        if "ImageConfig" in made["Properties"]
-    }
-
-
-def logical_id(template: synth.Template, part: str, resource_type: str) -> str:
-    (found,) = (name for name, made in template["Resources"].items() if part in name and made["Type"] == resource_type)
-    return str(found)
-
-
-def statements(template: synth.Template, role: str, policy: str) -> list[dict[str, Any]]:
-    made = template["Resources"][logical_id(template, role, "AWS::IAM::Role")]
-    (found,) = (
-        entry["PolicyDocument"]["Statement"]
-        for entry in made["Properties"]["Policies"]
-        if entry["PolicyName"] == policy
-    )
-    return list(found)
 
 
 def policy(template: synth.Template) -> list[dict[str, Any]]:
@@ -191,13 +162,6 @@ def test_security_groups_of_the_user_s_own_are_kept(stack: Stack, package: Path)
     template = serve(stack, package, file_system, security_groups=[own])
     found = functions(template)["onnx_handler.http.handler"]["VpcConfig"]["SecurityGroupIds"]
     assert found == [stack.resolve(group.security_group_id) for group in (own, file_system.client_security_group)]
-
-
-def resource(template: synth.Template) -> tuple[str, dict[str, Any]]:
-    ((name, made),) = (
-        (name, made) for name, made in template["Resources"].items() if made["Type"] == "Custom::OnnxModel"
-    )
-    return name, made
 
 
 def test_the_model_is_published_before_the_version(stack: Stack, package: Path) -> None:
