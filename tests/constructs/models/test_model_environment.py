@@ -16,17 +16,13 @@ from tests.support import synth
 
 def test_every_variable_is_in_the_contract(stack: Stack, package: Path, tmp_path: Path) -> None:
     (tmp_path / "words.py").write_text("def preprocess(request):\n    return request.inputs\n")
-    several = variables(
-        stack,
-        [ModelSource.from_s3(package), ModelSource.in_image(package, name="b")],
-        processing=Processing(tmp_path / "words.py"),
-    )
+    processing = Processing(tmp_path / "words.py")
+    sources = [ModelSource.from_s3(package), ModelSource.in_image(package, name="b")]
+    several = variables(stack, sources, processing=processing)
     other = Stack(synth.new_app(tmp_path / "other"), "Shop")
-    single = variables(other, ModelSource.from_s3(package), processing=Processing(tmp_path / "words.py"))
-    assert (
-        several.keys() | single.keys() | {"MODEL_PATH"}
-        == _environment.NAMES - _environment.OF_JOBS - _environment.OF_HOOKS
-    )
+    single = variables(other, ModelSource.from_s3(package), processing=processing)
+    of_models = _environment.NAMES - _environment.OF_JOBS - _environment.OF_HOOKS
+    assert several.keys() | single.keys() | {"MODEL_PATH"} == of_models
 
 
 def test_fails_on_an_environment_that_is_too_large(codes: Codes, stack: Stack, package: Path) -> None:
