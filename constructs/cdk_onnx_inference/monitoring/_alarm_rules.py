@@ -23,7 +23,7 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
             metric=metrics.error_rate(),
             thresholds={_W: 1, _C: 5},
             unit="% of invocations",
-            meaning="Invocations time out, crash or run out of memory; the function's log says which.",
+            meaning="Invocations end by a timeout, a crash or for want of memory; the function's log says which.",
         ),
         AlarmRule(
             name="throttles",
@@ -41,7 +41,7 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
                 metric=metrics.duration("p99"),
                 thresholds={_W: 0.8 * timeout, _C: 0.95 * timeout},
                 unit="ms, p99",
-                meaning="Invocations take nearly as long as the function's timeout, at which Lambda ends them.",
+                meaning="Invocations come near to the function's timeout, at which they are ended.",
             )
         )
     rules.append(
@@ -50,7 +50,7 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
             metric=metrics.init_duration("p99"),
             thresholds={_W: 0.8 * _INIT_PHASE},
             unit="ms, p99",
-            meaning="Environments need nearly the 10 s of Lambda's init phase. Beyond that, a start on demand begins "
+            meaning="Environments need nearly the 10 s of Lambda's init phase; beyond, on demand, the start is begun "
             "again within the first request.",
         )
     )
@@ -61,7 +61,7 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
                 metric=metrics.provisioned_spillover(),
                 thresholds={_W: 0},
                 unit="in 5 minutes",
-                meaning="Requests found no provisioned environment free and met cold starts: provision more, or scale "
+                meaning="Requests found no provisioned environment free, and met cold starts: provision more, or scale "
                 "earlier.",
             ),
             AlarmRule(
@@ -69,7 +69,7 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
                 metric=metrics.provisioned_utilization(),
                 thresholds={_W: 0.9},
                 unit="of the provisioned environments",
-                meaning="Nearly all provisioned environments are busy. Further requests will meet cold starts.",
+                meaning="Nearly all provisioned environments are busy; the next requests spill over into cold starts.",
             ),
         ]
     return rules
@@ -95,7 +95,7 @@ def of_api(api: PublishedApi) -> list[AlarmRule]:
                 metric=metrics.latency("p99"),
                 thresholds={_W: 0.8 * api._integration_timeout.to_milliseconds()},
                 unit="ms, p99",
-                meaning="Answers take nearly as long as the API waits. Beyond that, clients get 503 or 504.",
+                meaning="Answers take nearly as long as the API waits; beyond, clients get 503 or 504.",
             )
         )
     return rules
@@ -110,23 +110,23 @@ def of_jobs(jobs: AsyncInference) -> list[AlarmRule]:
             metric=jobs.metric_queue_age(),
             thresholds={_W: 0.5 * deadline, _C: 0.9 * deadline},
             unit="seconds",
-            meaning="Jobs wait so long that they may miss their deadline: workers fail, or there are too few.",
+            meaning="Jobs wait so long that they will be past their deadline: workers fail, or there are too few.",
         ),
         AlarmRule(
             name="dead-letters",
             metric=jobs.metric_dead_letter_queue_depth(),
             thresholds={_C: 0},
             unit="messages",
-            meaning="Messages stay in the dead-letter queue: the function that records them fails, and their jobs do "
-            "not get a final status.",
+            meaning="Messages that were given up are not taken out of the dead-letter queue: the function that records "
+            "them fails, and their jobs look as if they were still to come.",
         ),
         AlarmRule(
             name="jobs-parked",
             metric=jobs.metric_parked_queue_depth(),
             thresholds={_W: 0},
             unit="messages",
-            meaning="Jobs were given up after several attempts. When the cause is removed, send them again: "
-            "onnx-inference redrive.",
+            meaning="Jobs were given up after several attempts. When the cause is mended, onnx-inference redrive has "
+            "them done.",
         ),
         AlarmRule(
             name="jobs-expired",
