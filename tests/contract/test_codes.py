@@ -10,7 +10,7 @@ from cdk_onnx_inference import _warnings
 from tests.support.synth import ROOT
 
 SOURCES = [*(ROOT / "constructs").rglob("*.py"), *(ROOT / "stacks").rglob("*.py")]
-TESTS = [*(ROOT / "tests" / "constructs").rglob("test_*.py"), *(ROOT / "tests" / "stacks").rglob("test_*.py")]
+TESTS = [path for part in ("constructs", "stacks") for path in (ROOT / "tests" / part).rglob("test_*.py")]
 
 CODES = [
     "alarm-duplicate",
