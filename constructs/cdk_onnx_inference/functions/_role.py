@@ -21,7 +21,7 @@ def function_role(
 ) -> iam.Role:
     """Makes the role.
 
-    Its policies are inline: they exist before the function, whose creation fails while Lambda misses a permission.
+    Its policies are inline, so that they exist before the function. Without them Lambda refuses to create it.
 
     Args:
         scope: The construct that makes the function.
