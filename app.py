@@ -2,9 +2,9 @@
 
 With a model too large for an image: `cdk deploy LargeModel -c source=efs -c model=path/to/package`.
 
-With jobs for those who do not wait: `cdk deploy AsyncJobs -c stack=async-jobs -c model=path/to/package`.
+With jobs: `cdk deploy AsyncJobs -c stack=async-jobs -c model=path/to/package`.
 
-`stacks/context.py` lists what may follow `-c`.
+`stacks/context.py` lists the options that may follow `-c`.
 """
 
 import sys

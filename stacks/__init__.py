@@ -1,1 +1,1 @@
-"""Prebuilt stacks: each is a small user of the constructs, and can be copied as one."""
+"""Prebuilt stacks. Each is a small user of the constructs, and can be copied as an example."""

@@ -1,4 +1,4 @@
-"""Findings of cdk-nag that the prebuilt stacks accept, each with its reason. There is no other place for them."""
+"""The findings of cdk-nag that the prebuilt stacks accept, each with its reason. All of them are in this file."""
 
 from __future__ import annotations
 
@@ -113,13 +113,13 @@ RULES_OF_S3_FILES: Final = "S3 Files names its EventBridge rules itself, and lis
 def acknowledge(
     function: InferenceFunction, api: InferenceApi, *, api_type: AnyApiType | None, auth: AnyApiAuth | None
 ) -> None:
-    """Records the accepted findings on the constructs that they are about.
+    """Acknowledges the findings about a function and its API.
 
     Args:
-        function: Of the stack.
-        api: Of the stack.
-        api_type: What the API was made with.
-        auth: What the API was made with.
+        function: The function.
+        api: Its API.
+        api_type: The API's `api_type`.
+        auth: The API's `auth`.
     """
     _accept(function.role, XRAY)
     _accept(function.function, SYNCHRONOUS)
@@ -136,10 +136,10 @@ def acknowledge(
 
 
 def acknowledge_jobs(jobs: AsyncInference) -> None:
-    """Records the accepted findings on what takes jobs in and works on them.
+    """Acknowledges the findings about jobs.
 
     Args:
-        jobs: Of the stack, with queues, a table and a bucket of its own.
+        jobs: The jobs, with queues, a table and a bucket that they made.
     """
     bucket = jobs.bucket
     assert isinstance(bucket, s3.Bucket)
@@ -168,11 +168,11 @@ def acknowledge_jobs(jobs: AsyncInference) -> None:
 def acknowledge_file_system(
     file_system: ModelFileSystem | ModelS3Files, *functions: InferenceFunction | ServiceFunction
 ) -> None:
-    """Records the accepted findings on a file system of the stack, and on the function that mounts it.
+    """Acknowledges the findings about a file system and the functions that mount it.
 
     Args:
-        file_system: Of the stack, with a VPC of its own.
-        functions: Of the stack, with the models.
+        file_system: The file system, with a VPC that it made.
+        functions: The functions with the models.
     """
     for function in functions:
         _accept(function.role, NETWORK_INTERFACES_OF_SERVERLESS)

@@ -1,4 +1,4 @@
-"""A model behind an API for those who wait, and behind a queue for those who do not."""
+"""A model behind an API, for synchronous requests and for jobs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from cdk_onnx_inference import (
     InferenceApi,
     InferenceFunction,
     JobNotices,
-    ModelFileSystem,
-    ModelS3Files,
-    ModelSource,
     Processing,
 )
 from cdk_onnx_inference.api.api_auth import AnyApiAuth
@@ -28,7 +25,7 @@ from cdk_onnx_inference.jobs.job_notices import AnyJobNotices
 from cdk_onnx_inference.removal import AnyRemoval
 
 from .acknowledgements import acknowledge, acknowledge_file_system, acknowledge_jobs
-from .large_model import Source, stored
+from .large_model import Source, model_source
 
 
 class Notices(StrEnum):
@@ -42,45 +39,45 @@ class Notices(StrEnum):
 
 
 class AsyncJobs(Stack):
-    """Takes inference jobs in, and answers requests of the Open Inference Protocol beside them, on one API.
+    """Accepts inference jobs and synchronous requests of the Open Inference Protocol, on one API.
 
-    What waits for nobody costs next to nothing: the function that answers at once is there for whoever wants it, and
-    for the models' metadata. Nothing runs by the hour.
+    The synchronous function also answers questions about the model's metadata, and costs nothing while it is idle.
+    Nothing is billed by the hour.
 
     Args:
         scope: The app.
         construct_id: Id, and name, of the stack.
         path: The model: an .onnx file or a package directory.
-        name: The model's name. Default: that of the file or directory.
+        name: The model's name. Default: the name of the file or directory.
         version: The model's version. Default: `"1"`.
-        source: Where the model is, outside the image. Default: in the image.
+        source: Where the model is, if not in the image. Default: in the image.
         keep_versions: How many models stay on a file system. Default: 3.
         processing: The user's own pre- and post-processing. Default: none.
-        memory_size: Of the functions with the model, in MB. Default: 1769.
+        memory_size: Memory of the functions with the model, in MB. Default: 1769.
         timeout: Longest run of the worker. Default: 60 seconds.
         cold_start: What is done about the worker's cold starts. Default: nothing.
         max_concurrency: Most workers at once. Default: 10.
-        batch_size: Most jobs that a worker is given at once. Default: 10.
-        batching_window: How long jobs are waited for to fill a batch. Default: 0, or 1 second for more than 10.
+        batch_size: Most jobs that a worker gets at once. Default: 10.
+        batching_window: How long to wait for jobs to fill a batch. Default: 0, or 1 second for a batch size above 10.
         micro_batch_size: Most rows in one run of the model. Default: 1, each job by itself.
-        job_timeout: From a job's submission to its deadline. Default: 1 hour, or more if attempts take longer.
-        retention: How long finished jobs are kept after their deadline. Default: 14 days.
+        job_timeout: Time from a job's submission to its deadline. Default: 1 hour, or more if attempts take longer.
+        retention: How long jobs are kept after their deadline. Default: 14 days.
         notices: Who is told of finished jobs. Default: nobody.
-        removal: What becomes of the jobs, and of a file system, with the stack. Default: they are retained.
+        removal: What happens to jobs and to a file system when the stack is deleted. Default: they are retained.
         api_type: HTTP or REST API. Default: HTTP.
         auth: Who may call. Default: IAM.
-        stack_props: Whatever else a `Stack` takes, e.g. `env`.
+        stack_props: Further arguments of `Stack`, e.g. `env`.
 
     Outputs:
         Endpoint: Base URL of the API, without a slash at its end.
         JobsTable: Name of the table with the jobs' records.
         JobsQueue: URL of the queue that jobs wait in.
-        DeadLetterQueue: URL of the queue for messages that were tried too often.
+        DeadLetterQueue: URL of the queue for messages that were received too often.
         ParkedQueue: URL of the queue with the messages of failed jobs.
         PayloadBucket: Name of the bucket for large requests and results.
         NoticesTopic: ARN of the topic, with `Notices.TOPIC`.
-        FunctionName: Name of the function that answers at once.
-        AliasArn: What to invoke without the API.
+        FunctionName: Name of the function for synchronous requests.
+        AliasArn: ARN of its alias, to invoke it without the API.
     """
 
     def __init__(
@@ -110,20 +107,15 @@ class AsyncJobs(Stack):
         **stack_props: Any,
     ) -> None:
         super().__init__(scope, construct_id, **stack_props)
-        model: ModelSource
-        self.file_system: ModelFileSystem | ModelS3Files | None = None
-        if source is None:
-            model = ModelSource.in_image(path, name=name, version=version)
-        else:
-            model, self.file_system = stored(
-                self,
-                path,
-                name=name,
-                version=version,
-                source=source,
-                keep_versions=keep_versions,
-                removal=removal,
-            )
+        model, self.file_system = model_source(
+            self,
+            path,
+            name=name,
+            version=version,
+            source=source,
+            keep_versions=keep_versions,
+            removal=removal,
+        )
         self.inference = InferenceFunction(
             self,
             "Inference",

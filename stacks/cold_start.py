@@ -1,14 +1,14 @@
-"""Reads from CDK context what a prebuilt stack does about cold starts: `-c cold_start=warmer -c warmer_interval=10`."""
+"""Reads the options about cold starts from CDK context: `-c cold_start=warmer -c warmer_interval=10`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Protocol
 
 from aws_cdk import Duration, TimeZone
 
 from cdk_onnx_inference import ColdStart, ProvisionedConcurrency, WarmHours
+
+from .context_reader import ContextReader
 
 _OPTIONS = {
     "provisioned": ("provisioned_max", "provisioned_min", "provisioned_target"),
@@ -18,26 +18,10 @@ KEYS = ("cold_start", *(key for keys in _OPTIONS.values() for key in keys))
 """What may follow `-c`; `stacks/context.py` says what each means."""
 
 
-class Reader(Protocol):
-    """Reads single values, and remembers what was wrong with them."""
+def read(reader: ContextReader) -> ColdStart:
+    """What the context asks for. Default: on demand.
 
-    def text(self, key: str) -> str | None:
-        """A text, or None where there is none."""
-
-    def whole_number(self, key: str, default: int) -> int:
-        """A whole number."""
-
-    def choice(self, key: str, choices: Iterable[str]) -> str:
-        """One of the choices; the first is the default."""
-
-    def problem(self, key: str, got: object, allowed: str, fix: str) -> None:
-        """Remembers a problem."""
-
-
-def read(reader: Reader) -> ColdStart:
-    """What the context asks for; on demand where it asks for nothing.
-
-    An option of another choice than the one that is made is a problem, because it would have no effect.
+    An option that belongs to another choice is a problem, because it would have no effect.
     """
     kind = reader.choice("cold_start", ("on-demand", "warmer", "provisioned", "snap-start"))
     for other, keys in _OPTIONS.items():
@@ -55,7 +39,7 @@ def read(reader: Reader) -> ColdStart:
     return ColdStart.snap_start() if kind == "snap-start" else ColdStart.on_demand()
 
 
-def _concurrency(reader: Reader) -> ProvisionedConcurrency:
+def _concurrency(reader: ContextReader) -> ProvisionedConcurrency:
     least = reader.whole_number("provisioned_min", 1)
     scaled = reader.text("provisioned_max") is not None
     percent = reader.text("provisioned_target")
@@ -69,7 +53,7 @@ def _concurrency(reader: Reader) -> ProvisionedConcurrency:
     )
 
 
-def _hours(reader: Reader) -> WarmHours | None:
+def _hours(reader: ContextReader) -> WarmHours | None:
     text = reader.text("warmer_hours")
     zone = reader.text("warmer_time_zone")
     if text is None:

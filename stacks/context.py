@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from aws_cdk import Duration
 from constructs import Node
@@ -16,9 +13,7 @@ from cdk_onnx_inference import (
     ApiAuth,
     ApiType,
     ColdStart,
-    InvalidInferenceConfig,
     ModelSource,
-    Problem,
     Processing,
     Removal,
 )
@@ -28,6 +23,7 @@ from cdk_onnx_inference.removal import AnyRemoval
 
 from . import cold_start
 from .async_jobs import Notices
+from .context_reader import ContextReader, reading
 from .large_model import Source
 
 KEYS = (
@@ -81,24 +77,24 @@ KEYS = (
     issuer=URL audience=NAME    for auth=jwt
     auth_reason=TEXT     for auth=none
 
-One stack is made at a time, because each hashes and copies the model:
+One stack is made at a time, because each stack hashes and copies the model:
 
-    stack=realtime|large-model|async-jobs       default: realtime, or large-model where `source` is given
+    stack=realtime|large-model|async-jobs       default: realtime, or large-model if `source` is given
 
-LargeModel, and AsyncJobs if its model is not to be in the image:
+LargeModel, and AsyncJobs if its model is not in the image:
 
     source=efs|s3|s3-files      where the model is                    default: in the image, with Realtime
     keep_versions=N      for efs and s3-files: models that stay       default: 3
-    removal=retain|destroy      for efs, s3-files and jobs: what becomes of the storage with the stack   default: retain
+    removal=retain|destroy      for efs, s3-files and jobs: what happens to the storage with the stack   default: retain
     removal_reason=TEXT  for removal=destroy
 
-AsyncJobs, whose `timeout` (default: 60) and `cold_start` are the worker's:
+AsyncJobs; `timeout` (default: 60) and `cold_start` are those of the worker:
 
     job_timeout=SECONDS  from a job's submission to its deadline      default: 3600, or two attempts of a worker
     retention=DAYS       for finished jobs                            default: 14
     max_concurrency=N    most workers at once                         default: 10
-    batch_size=N         most jobs that a worker is given at once     default: 10
-    batching_window=SECONDS     how long jobs are waited for to fill a batch   default: 0
+    batch_size=N         most jobs that a worker gets at once         default: 10
+    batching_window=SECONDS     how long to wait for jobs to fill a batch   default: 0
     micro_batch_size=N   most rows in one run of the model            default: 1, each job by itself
     notices=topic|event-bus     who is told of finished jobs          default: nobody
 """
@@ -125,7 +121,7 @@ class Prebuilt(StrEnum):
 
 
 class ModelOptions(TypedDict):
-    """Which model, and under what name: arguments of `LargeModel`, and of `ModelSource.in_image`."""
+    """Arguments of `LargeModel` and of `ModelSource.in_image`: the model and its name."""
 
     path: str
     name: str | None
@@ -173,13 +169,13 @@ class AsyncJobsOptions(ModelOptions, ServiceOptions):
 
 
 def wanted_stack(node: Node) -> Prebuilt:
-    """Which stack the context asks for. Never two: each would hash and copy the model, and one of them in vain.
+    """Which stack the context asks for. Only one is made, because each stack hashes and copies the model.
 
     Raises:
-        InvalidInferenceConfig: `context-value` for a stack that there is not.
+        InvalidInferenceConfig: `context-value` for a stack that does not exist.
     """
     default = Prebuilt.REALTIME if node.try_get_context("source") is None else Prebuilt.LARGE_MODEL
-    with _reading(node) as reader:
+    with reading(node, KEYS) as reader:
         return Prebuilt(reader.choice("stack", [default, *(stack for stack in Prebuilt if stack is not default)]))
 
 
@@ -194,7 +190,7 @@ def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
         InvalidInferenceConfig: With all problems: `context-key` for a key that looks like a misspelt one, and
             `context-value` for a value that cannot be read.
     """
-    with _reading(node) as reader:
+    with reading(node, KEYS) as reader:
         reader.reject(("source", *_OF_STORAGE, *_OF_REMOVAL), "with stack=large-model or stack=async-jobs")
         reader.reject(_OF_JOBS, "with stack=async-jobs")
         return RealtimeOptions(
@@ -205,7 +201,7 @@ def realtime_options(node: Node, *, default_model: Path) -> RealtimeOptions:
 
 def large_model_options(node: Node, *, default_model: Path) -> LargeModelOptions:
     """As `realtime_options`."""
-    with _reading(node) as reader:
+    with reading(node, KEYS) as reader:
         reader.reject(_OF_JOBS, "with stack=async-jobs")
         return LargeModelOptions(
             source=Source(reader.choice("source", [source.value for source in Source])),
@@ -218,7 +214,7 @@ def large_model_options(node: Node, *, default_model: Path) -> LargeModelOptions
 
 def async_jobs_options(node: Node, *, default_model: Path) -> AsyncJobsOptions:
     """As `realtime_options`."""
-    with _reading(node) as reader:
+    with reading(node, KEYS) as reader:
         source = reader.optional_choice("source", [source.value for source in Source])
         if source is None:
             reader.reject(_OF_STORAGE, "with source=efs or source=s3-files")
@@ -241,16 +237,7 @@ def async_jobs_options(node: Node, *, default_model: Path) -> AsyncJobsOptions:
         )
 
 
-@contextmanager
-def _reading(node: Node) -> Iterator[_Reader]:
-    """Raises what was wrong, all of it, at the end of the block."""
-    reader = _Reader(node)
-    reader.reject_misspelt_keys()
-    yield reader
-    reader.raise_problems()
-
-
-def _model(reader: _Reader, default: Path) -> ModelOptions:
+def _model(reader: ContextReader, default: Path) -> ModelOptions:
     return ModelOptions(
         path=reader.text("model") or str(default),
         name=reader.text("name"),
@@ -258,7 +245,7 @@ def _model(reader: _Reader, default: Path) -> ModelOptions:
     )
 
 
-def _service(reader: _Reader, timeout: int = 29) -> ServiceOptions:
+def _service(reader: ContextReader, timeout: int = 29) -> ServiceOptions:
     return ServiceOptions(
         processing=_processing(reader),
         memory_size=reader.whole_number("memory", 1769),
@@ -269,7 +256,7 @@ def _service(reader: _Reader, timeout: int = 29) -> ServiceOptions:
     )
 
 
-def _processing(reader: _Reader) -> Processing | None:
+def _processing(reader: ContextReader) -> Processing | None:
     processing = reader.text("processing")
     requirements = reader.text("requirements")
     if requirements is not None and processing is None:
@@ -277,87 +264,21 @@ def _processing(reader: _Reader) -> Processing | None:
     return Processing(processing, requirements) if processing else None
 
 
-def _removal(reader: _Reader) -> AnyRemoval:
+def _removal(reader: ContextReader) -> AnyRemoval:
     kind = reader.choice("removal", ("retain", "destroy"))
     return Removal.destroy(reason=reader.text("removal_reason") or "") if kind == "destroy" else Removal.retain()
 
 
-def _api_type(reader: _Reader) -> AnyApiType:
+def _api_type(reader: ContextReader) -> AnyApiType:
     kind = reader.choice("api", ("http", "rest"))
     log_role = reader.choice("account_log_role", ("no", "yes"))
     return ApiType.rest_api(account_log_role=log_role == "yes") if kind == "rest" else ApiType.http_api()
 
 
-def _auth(reader: _Reader) -> AnyApiAuth:
+def _auth(reader: ContextReader) -> AnyApiAuth:
     kind = reader.choice("auth", ("iam", "jwt", "api-key", "none"))
     if kind == "jwt":
         return ApiAuth.jwt(issuer=reader.text("issuer") or "", audience=[reader.text("audience") or ""])
     if kind == "none":
         return ApiAuth.none(reason=reader.text("auth_reason") or "")
     return ApiAuth.api_key() if kind == "api-key" else ApiAuth.iam()
-
-
-class _Reader:
-    """Values of the context, which from the command line are strings and from cdk.json may be anything."""
-
-    def __init__(self, node: Node) -> None:
-        self._context: dict[str, Any] = {str(key): value for key, value in node.get_all_context().items()}
-        self._problems: list[Problem] = []
-
-    def reject_misspelt_keys(self) -> None:
-        for key in sorted(self._context.keys() - set(KEYS)):
-            meant = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.75)
-            if meant:
-                self._problems.append(
-                    Problem("context-key", f"context.{key}", repr(key), ", ".join(KEYS), f"Did you mean {meant[0]!r}?")
-                )
-
-    def text(self, key: str) -> str | None:
-        value = self._context.get(key)
-        if value is None:
-            return None
-        if isinstance(value, bool | dict | list):
-            self.problem(key, value, "text", "Give one value.")
-            return None
-        text = f"{value:g}" if isinstance(value, float) else str(value)
-        if text.strip():
-            return text
-        self.problem(key, value, "text that is not blank", f"Leave {key} out for its default.")
-        return None
-
-    def whole_number(self, key: str, default: int) -> int:
-        text = self.text(key)
-        if text is None:
-            return default
-        if text.isascii() and text.isdigit() and len(text) < 10:
-            return int(text)
-        self.problem(key, text, "a whole number", f"Give e.g. -c {key}={default}.")
-        return default
-
-    def optional_number(self, key: str, example: int) -> int | None:
-        return None if self.text(key) is None else self.whole_number(key, example)
-
-    def optional_choice(self, key: str, choices: Iterable[str]) -> str | None:
-        return None if self.text(key) is None else self.choice(key, choices)
-
-    def reject(self, keys: Iterable[str], allowed: str) -> None:
-        """Options of something that was not asked for would have no effect."""
-        for key in keys:
-            if (value := self.text(key)) is not None:
-                self.problem(key, value, allowed, f"Ask for it, or leave {key} out.")
-
-    def choice(self, key: str, choices: Iterable[str]) -> str:
-        """One of the choices; the first is the default."""
-        names = tuple(choices)
-        text = self.text(key)
-        if text is None or text in names:
-            return text or names[0]
-        self.problem(key, text, ", ".join(names), f"Give e.g. -c {key}={names[0]}.")
-        return names[0]
-
-    def problem(self, key: str, got: object, allowed: str, fix: str) -> None:
-        self._problems.append(Problem("context-value", f"context.{key}", repr(got), allowed, fix))
-
-    def raise_problems(self) -> None:
-        if self._problems:
-            raise InvalidInferenceConfig(self._problems)

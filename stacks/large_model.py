@@ -1,4 +1,4 @@
-"""A model that is too large for an image, or changes more often than one, behind an API."""
+"""A model behind an API that is too large for an image, or changes more often than the image."""
 
 from __future__ import annotations
 
@@ -26,44 +26,46 @@ from .acknowledgements import acknowledge, acknowledge_file_system
 
 
 class Source(StrEnum):
-    """Where the model is while it is served."""
+    """Where a model is that is not in the image."""
 
     EFS = "efs"
     S3 = "s3"
     S3_FILES = "s3-files"
 
 
-def stored(
+def model_source(
     stack: Stack,
     path: str | os.PathLike[str],
     *,
     name: str | None,
     version: str,
-    source: Source,
+    source: Source | None,
     keep_versions: int,
     removal: AnyRemoval | None,
 ) -> tuple[ModelSource, ModelFileSystem | ModelS3Files | None]:
-    """The model's source, and the file system that it needs, made in the stack; arguments as for `LargeModel`."""
-    if source is Source.S3:
-        return ModelSource.from_s3(path, name=name, version=version), None
+    """The model's source, and the file system that is made for it. Without `source`, the model is in the image."""
     if source is Source.EFS:
         file_system = ModelFileSystem(stack, "Models", removal=removal)
-        return (
-            ModelSource.on_efs(path, file_system=file_system, keep_versions=keep_versions, name=name, version=version),
-            file_system,
+        on_efs = ModelSource.on_efs(
+            path, file_system=file_system, keep_versions=keep_versions, name=name, version=version
         )
-    bucket = ModelS3Files(stack, "ModelBucket", removal=removal)
-    return (
-        ModelSource.on_s3_files(path, file_system=bucket, keep_versions=keep_versions, name=name, version=version),
-        bucket,
-    )
+        return on_efs, file_system
+    if source is Source.S3_FILES:
+        bucket = ModelS3Files(stack, "ModelBucket", removal=removal)
+        on_s3_files = ModelSource.on_s3_files(
+            path, file_system=bucket, keep_versions=keep_versions, name=name, version=version
+        )
+        return on_s3_files, bucket
+    if source is Source.S3:
+        return ModelSource.from_s3(path, name=name, version=version), None
+    return ModelSource.in_image(path, name=name, version=version), None
 
 
 class LargeModel(Stack):
     """Answers requests of the Open Inference Protocol with a model that is not in the function's image.
 
-    The deployment puts the model where it belongs, and publishes the function's new version when it is there. Nothing
-    of it runs, or costs, by the hour: no NAT gateway, no interface endpoint.
+    The deployment first uploads the model, and then publishes the function's new version. Nothing is billed by the
+    hour: there is no NAT gateway and no interface endpoint.
 
     Args:
         scope: The app.
@@ -71,23 +73,23 @@ class LargeModel(Stack):
         path: The model to serve: an .onnx file or a package directory.
         name: The model's name in URLs. Default: the file's or directory's own.
         version: The model's version in URLs. Default: `"1"`.
-        source: Where the model is. A change makes a new file system or none, and publishes a new version. Default: on
-            an EFS file system of the stack's own, in a VPC of its own.
+        source: Where the model is. A change deletes or makes a file system, and publishes a new version. Default: on an
+            EFS file system of the stack, in a VPC of the stack.
         keep_versions: How many models stay on the file system. Default: 3.
-        removal: What becomes of the storage with the stack. Default: it is retained.
+        removal: What happens to the storage when the stack is deleted. Default: it is retained.
         processing: The user's own pre- and post-processing. Default: none.
-        cold_start: What is done about cold starts; not SnapStart, unless `source` is S3 and the model small. Default:
-            nothing.
-        memory_size: Of the function, in MB. Default: 1769.
-        timeout: Of the function. Default: the 29 seconds that both kinds of API wait for.
+        cold_start: What is done about cold starts. SnapStart is possible only if `source` is S3 and the model is small.
+            Default: nothing.
+        memory_size: The function's memory in MB. Default: 1769.
+        timeout: Longest run of one request. Default: 29 seconds, for which both kinds of API wait.
         api_type: HTTP or REST API. Default: HTTP.
         auth: Who may call. Default: IAM.
-        stack_props: Whatever else a `Stack` takes, e.g. `env`.
+        stack_props: Further arguments of `Stack`, e.g. `env`.
 
     Outputs:
         Endpoint: Base URL of the API, without a slash at its end.
         FunctionName: The function's name.
-        AliasArn: What to invoke without the API.
+        AliasArn: ARN of the alias, to invoke the function without the API.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class LargeModel(Stack):
         **stack_props: Any,
     ) -> None:
         super().__init__(scope, construct_id, **stack_props)
-        model, self.file_system = stored(
+        model, self.file_system = model_source(
             self,
             path,
             name=name,

@@ -15,7 +15,7 @@ from .acknowledgements import acknowledge
 
 
 class Realtime(Stack):
-    """Answers requests of the Open Inference Protocol while the client waits.
+    """Answers synchronous requests of the Open Inference Protocol.
 
     Args:
         scope: The app.
@@ -23,16 +23,16 @@ class Realtime(Stack):
         model: The model to serve.
         processing: The user's own pre- and post-processing. Default: none.
         cold_start: What is done about cold starts. Default: nothing.
-        memory_size: Of the function, in MB. Default: 1769.
-        timeout: Of the function. Default: the 29 seconds that both kinds of API wait for.
+        memory_size: The function's memory in MB. Default: 1769.
+        timeout: Longest run of one request. Default: 29 seconds, for which both kinds of API wait.
         api_type: HTTP or REST API. Default: HTTP.
         auth: Who may call. Default: IAM.
-        stack_props: Whatever else a `Stack` takes, e.g. `env`.
+        stack_props: Further arguments of `Stack`, e.g. `env`.
 
     Outputs:
         Endpoint: Base URL of the API, without a slash at its end.
         FunctionName: The function's name.
-        AliasArn: What to invoke without the API.
+        AliasArn: ARN of the alias, to invoke the function without the API.
     """
 
     def __init__(

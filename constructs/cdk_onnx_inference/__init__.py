@@ -1,10 +1,10 @@
-"""AWS CDK constructs that serve ONNX models on AWS Lambda under the Open Inference Protocol.
+"""AWS CDK constructs that serve ONNX models on AWS Lambda with the Open Inference Protocol.
 
     service = InferenceFunction(self, "Digits", model=ModelSource.in_image("models/digits"))
     InferenceApi(self, "Api", function=service)
     AsyncInference(self, "Jobs", function=service)
 
-Everything that is public is in `__all__`.
+All public names are in `__all__`.
 """
 
 from .api.api_auth import ApiAuth

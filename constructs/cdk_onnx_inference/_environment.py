@@ -1,7 +1,7 @@
 """Names of the environment variables that the constructs write and the handler reads.
 
-The handler has the same list (`onnx_handler.settings`); a contract test holds the two equal. Neither side imports the
-other, because neither's dependencies belong on the other's machine.
+The handler has the same list (`onnx_handler.settings`), and a contract test compares the two. Neither side imports the
+other, so that neither needs the other's dependencies.
 """
 
 from __future__ import annotations
@@ -9,64 +9,64 @@ from __future__ import annotations
 from typing import Final
 
 MODEL_PATH: Final = "MODEL_PATH"
-"""A directory with `model.onnx`, or an .onnx file; relative to the task root, or absolute below a mount."""
+"""A directory with `model.onnx`, or an .onnx file: relative to the task root, or absolute on a mount."""
 
 MODEL_OBJECTS: Final = "MODEL_OBJECTS"
-"""JSON: the S3 objects of a model that is downloaded at cold start. It takes the place of `MODEL_PATH`."""
+"""JSON: the S3 objects of a model that is downloaded at cold start. It replaces `MODEL_PATH`."""
 
 MODEL_CACHE_SIZE: Final = "MODEL_CACHE_SIZE"
-"""Most that downloaded models may take below `/tmp`, in MB. Present with models that are downloaded."""
+"""MB of `/tmp` that downloaded models may take. Only with such models."""
 
 MODELS: Final = "MODELS"
-"""JSON: the models, when there are several. It takes the place of the variables of a single model."""
+"""JSON: all models, if there are several. It replaces the variables of a single model."""
 
 MODEL_NAME: Final = "MODEL_NAME"
-"""Name of the model in the Open Inference Protocol."""
+"""The model's name in the Open Inference Protocol."""
 
 MODEL_VERSION: Final = "MODEL_VERSION"
-"""Version of the model in the Open Inference Protocol: a decimal string."""
+"""The model's version in the Open Inference Protocol: a decimal number."""
 
 MODEL_DIGEST: Final = "MODEL_DIGEST"
-"""`sha256:<hex>` of the model's files. A new model changes it, and thereby publishes a new Lambda version."""
+"""`sha256:<hex>` of the model's files. A new model changes it, which publishes a new Lambda version."""
 
 PROCESSING_PATH: Final = "PROCESSING_PATH"
-"""The user's processing file, relative to the task root. Absent when there is none."""
+"""The user's processing file, relative to the task root. Only if there is one."""
 
 VERIFY_TARGET: Final = "VERIFY_TARGET"
-"""ARN of the version or alias that a deployment hook asks. On hooks only."""
+"""ARN of the version or alias that a deployment hook tests. Only for hooks."""
 
 VERIFY_GOLDENS: Final = "VERIFY_GOLDENS"
-"""JSON: whose golden samples a deployment hook sends, and where they are in S3. On hooks only."""
+"""JSON: the golden samples that a deployment hook sends: their models, and where they are in S3. Only for hooks."""
 
 METRICS_NAMESPACE: Final = "METRICS_NAMESPACE"
 """CloudWatch namespace of the metrics that the handler embeds in its log."""
 
 ORT_DISABLE_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
-"""Always `1`: onnxruntime on Linux otherwise reports home, and writes an id and a cache to a read-only disk."""
+"""Always `1`. Otherwise onnxruntime sends telemetry, and tries to write an id and a cache to a read-only disk."""
 
 JOBS_TABLE_NAME: Final = "JOBS_TABLE_NAME"
-"""The table with the job records."""
+"""The table with the records of jobs."""
 
 JOBS_QUEUE_URL: Final = "JOBS_QUEUE_URL"
-"""The queue that jobs are put on."""
+"""The queue for jobs."""
 
 PAYLOAD_BUCKET_NAME: Final = "PAYLOAD_BUCKET_NAME"
-"""The bucket for request bodies and results that are too large for the queue and the table."""
+"""The bucket for requests and results that are too large for the queue and the table."""
 
 JOB_TIMEOUT: Final = "JOB_TIMEOUT"
-"""Seconds from a job's submission to its deadline: the default, and the most that a job may ask for."""
+"""Seconds from a job's submission to its deadline: the default, and the longest that a job may ask for."""
 
 JOB_RETENTION: Final = "JOB_RETENTION"
-"""Seconds that a job's record is kept after its deadline."""
+"""Seconds that a job's record is kept after the deadline."""
 
 PARKED_QUEUE_URL: Final = "PARKED_QUEUE_URL"
-"""The queue that keeps the messages of failed jobs, to be sent again."""
+"""The queue that keeps the messages of failed jobs, so that they can be sent again."""
 
 MODEL_SIGNATURES: Final = "MODEL_SIGNATURES"
-"""The file with the models' signatures, relative to the task root, by which the job API checks requests."""
+"""The file with the models' signatures, relative to the task root. The job API checks requests against it."""
 
 MICRO_BATCH_SIZE: Final = "MICRO_BATCH_SIZE"
-"""Most rows that the worker puts into one run of the model; 1 runs every job by itself."""
+"""Most rows that the worker puts into one run of the model. 1 runs every job by itself."""
 
 OF_JOBS: Final = frozenset(
     {
@@ -80,10 +80,10 @@ OF_JOBS: Final = frozenset(
         MICRO_BATCH_SIZE,
     }
 )
-"""What functions of async inference have, and no others."""
+"""Only for the functions of `AsyncInference`."""
 
 OF_HOOKS: Final = frozenset({VERIFY_TARGET, VERIFY_GOLDENS})
-"""What the hooks of a deployment have, and no others."""
+"""Only for the hooks of a deployment."""
 
 NAMES: Final = (
     OF_JOBS
@@ -103,7 +103,7 @@ NAMES: Final = (
         }
     )
 )
-"""Every name of the contract. A user's own environment must not contain one of them."""
+"""All names. Users must not set them."""
 
 SET_BY_LAMBDA: Final = frozenset(
     {
@@ -127,7 +127,7 @@ SET_BY_LAMBDA: Final = frozenset(
         "LAMBDA_TASK_ROOT",
     }
 )
-"""Reserved by Lambda: a deployment that sets one fails.
+"""Reserved by Lambda. A deployment that sets one of them fails.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
 """

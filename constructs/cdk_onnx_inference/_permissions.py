@@ -8,7 +8,7 @@ WRITE_LOGS: Final = (
     "logs:CreateLogStream",  # Write
     "logs:PutLogEvents",  # Write
 )
-"""What a function needs on its own log group. Not `logs:CreateLogGroup`: the stack makes the group."""
+"""What a function needs on its log group. It does not need `logs:CreateLogGroup`: the stack makes the group."""
 
 MANAGE_NETWORK_INTERFACES: Final = (
     "ec2:AssignPrivateIpAddresses",  # Write
@@ -18,16 +18,16 @@ MANAGE_NETWORK_INTERFACES: Final = (
     "ec2:DescribeSubnets",  # List; has no resource-level permissions
     "ec2:UnassignPrivateIpAddresses",  # Write
 )
-"""What Lambda needs to attach a function to a VPC. It checks them on `*` when the function is created.
+"""What Lambda needs to attach a function to a VPC. It checks these actions on `*` when the function is created.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
 """
 
 INVOKE: Final = ("lambda:InvokeFunction",)  # Write
-"""To ping an alias."""
+"""To invoke an alias."""
 
 READ_OBJECTS: Final = ("s3:GetObject",)  # Read
-"""To download the parts of a model."""
+"""To read objects of a bucket."""
 
 MOUNT_EFS: Final = ("elasticfilesystem:ClientMount",)  # Read
 """To read an EFS file system."""
@@ -42,20 +42,23 @@ CHANGE_EFS: Final = (
     "elasticfilesystem:ClientRootAccess",  # Write
     "elasticfilesystem:ClientWrite",  # Write
 )
-"""What a function that serves models is denied, because a file system's own policy may allow it to everybody."""
+"""Denied to functions that serve models, because a file system's policy may allow it to everybody."""
 
 USE_EFS: Final = (
     "elasticfilesystem:ClientMount",  # Read
     "elasticfilesystem:ClientRootAccess",  # Write
     "elasticfilesystem:ClientWrite",  # Write
 )
-"""Everything that a client of EFS can do.
+"""All actions of EFS clients.
 
 https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html
 """
 
 MOUNT_S3_FILES: Final = ("s3files:ClientMount",)  # Read
-"""To read an S3 Files file system."""
+"""To read an S3 Files file system.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-files-security-iam.html
+"""
 
 PUBLISH_S3_FILES: Final = (
     "s3files:ClientMount",  # Read
@@ -67,23 +70,13 @@ CHANGE_S3_FILES: Final = (
     "s3files:ClientRootAccess",  # Write
     "s3files:ClientWrite",  # Write
 )
-"""What a function that serves models is denied."""
-
-USE_S3_FILES: Final = (
-    "s3files:ClientMount",  # Read
-    "s3files:ClientRootAccess",  # Write
-    "s3files:ClientWrite",  # Write
-)
-"""Everything that a client of S3 Files can do.
-
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-files-security-iam.html
-"""
+"""Denied to functions that serve models."""
 
 READ_OBJECT_VERSIONS: Final = (
     "s3:GetObject",  # Read
     "s3:GetObjectVersion",  # Read
 )
-"""What lets Lambda read an S3 Files mount directly from S3.
+"""What Lambda needs to read files of an S3 Files mount directly from S3.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem-s3files.html
 """
@@ -111,7 +104,7 @@ SYNCHRONISE_OBJECTS: Final = (
     "s3:PutObjectTagging",  # Tagging
     "s3:PutObjectVersionTagging",  # Tagging
 )
-"""What S3 Files needs on its bucket's objects: AWS's list of wildcards, spelt out for data and tags.
+"""What S3 Files needs on the objects of its bucket. AWS's list has wildcards; here are the actions on data and tags.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-files-prereq-policies.html
 """
@@ -124,7 +117,7 @@ MANAGE_OBJECT_EVENTS: Final = (
     "events:PutTargets",  # Write
     "events:RemoveTargets",  # Write
 )
-"""What S3 Files needs on the rules by which it learns of changes in the bucket; it names them itself."""
+"""What S3 Files needs on the EventBridge rules that it makes to learn of changes in the bucket."""
 
 READ_EVENT_RULES: Final = (
     "events:DescribeRule",  # Read
@@ -132,7 +125,7 @@ READ_EVENT_RULES: Final = (
     "events:ListRules",  # List
     "events:ListTargetsByRule",  # List
 )
-"""What S3 Files needs on all rules."""
+"""What S3 Files needs on all EventBridge rules."""
 
 SEND_MESSAGES: Final = ("sqs:SendMessage",)  # Write
 """To put messages into a queue."""
@@ -142,7 +135,7 @@ CONSUME_MESSAGES: Final = (
     "sqs:GetQueueAttributes",  # Read
     "sqs:ReceiveMessage",  # Write
 )
-"""What an event source mapping needs, which acts with its function's role.
+"""What an event source mapping needs. It acts with the role of its function.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 """
@@ -153,7 +146,7 @@ MOVE_MESSAGES: Final = (
     "sqs:GetQueueAttributes",  # Read
     "sqs:ReceiveMessage",  # Write
 )
-"""To take messages out of a queue, or to put them back at once."""
+"""To take messages from a queue, or to return them at once."""
 
 SUBMIT_JOBS: Final = (
     "dynamodb:DeleteItem",  # Write; the record of a job that could not be queued
@@ -161,38 +154,38 @@ SUBMIT_JOBS: Final = (
     "dynamodb:PutItem",  # Write
     "dynamodb:UpdateItem",  # Write
 )
-"""To make jobs, to read them, and to write that they were cancelled or are past their deadline."""
+"""To make jobs, to read them, and to record that they were cancelled or have expired."""
 
 WORK_ON_JOBS: Final = (
     "dynamodb:BatchGetItem",  # Read
-    "dynamodb:PartiQLUpdate",  # Write; the same as the last, for several records in one call
-    "dynamodb:PutItem",  # Write; of jobs that were put on the queue without the API
+    "dynamodb:PartiQLUpdate",  # Write; UpdateItem for several records in one call
+    "dynamodb:PutItem",  # Write; records of jobs that were sent to the queue without the API
     "dynamodb:UpdateItem",  # Write
 )
-"""To read jobs by their ids, to write what becomes of them, and to make the records that are not there."""
+"""To read jobs by their ids, to record their status and result, and to make missing records."""
 
 READ_JOBS: Final = ("dynamodb:GetItem",)  # Read
 """To read jobs by their ids."""
 
 BURY_JOBS: Final = (
     "dynamodb:GetItem",  # Read
-    "dynamodb:PutItem",  # Write; of jobs that nobody ever started
+    "dynamodb:PutItem",  # Write; records of jobs that never started
     "dynamodb:UpdateItem",  # Write
 )
-"""To write that jobs were given up."""
+"""To record that jobs were given up."""
 
 EXPIRE_JOBS: Final = (
     "dynamodb:BatchGetItem",  # Read
     "dynamodb:PartiQLUpdate",  # Write
     "dynamodb:UpdateItem",  # Write
 )
-"""To write that jobs are past their deadline, several in one call."""
+"""To record that jobs have expired, several in one call."""
 
 FIND_OPEN_JOBS: Final = ("dynamodb:Query",)  # Read
-"""To find jobs past their deadline, by the index of open jobs."""
+"""To find jobs past their deadline, in the index of open jobs."""
 
 WRITE_OBJECTS: Final = ("s3:PutObject",)  # Write
-"""To put payloads into a bucket."""
+"""To write objects to a bucket."""
 
 READ_STREAM: Final = (
     "dynamodb:DescribeStream",  # Read
@@ -200,19 +193,19 @@ READ_STREAM: Final = (
     "dynamodb:GetShardIterator",  # Read
     "dynamodb:ListStreams",  # List
 )
-"""What a pipe needs on a table's stream.
+"""What a pipe needs on the stream of a table.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-permissions.html
 """
 
 DECRYPT: Final = ("kms:Decrypt",)  # Write
-"""To read what is encrypted with a customer's key."""
+"""To read what is encrypted with a customer managed key."""
 
 ENCRYPT: Final = (
     "kms:Decrypt",  # Write
     "kms:GenerateDataKey",  # Write
 )
-"""To write what is encrypted with a customer's key. SQS, S3 and DynamoDB need the first too."""
+"""To write what is encrypted with a customer managed key. SQS, S3 and DynamoDB also need `kms:Decrypt` for it."""
 
 MISS_OBJECTS: Final = ("s3:ListBucket",)  # List
-"""Without it S3 answers 403 for an object that is not there, as it does for one that a policy forgot."""
+"""To tell a missing object from a missing permission: without this action S3 answers 403 in both cases."""

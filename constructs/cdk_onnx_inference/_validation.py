@@ -1,7 +1,7 @@
-"""Checks of single values: each returns the problems it found and raises nothing.
+"""Checks of single values. Each returns the problems that it found, and raises nothing.
 
-Only what CDK lets through, or rejects in terms that do not lead to the cause, is checked. A value that is known only
-at deployment (a token) passes every check: CloudFormation will judge it.
+They check what CDK accepts although it is wrong, or rejects without a clear cause. A value that is known only at
+deployment (a token) passes every check: CloudFormation will judge it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from aws_cdk import Duration, Size
 from aws_cdk import aws_ec2 as ec2
 
 from . import _environment
-from ._tokens import is_unresolved
+from ._tokens import KNOWN_AT_DEPLOYMENT, is_unresolved
 from .errors import Problem
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -29,26 +28,31 @@ _MIB = 1024 * 1024
 
 
 def memory_size(path: str, value: float) -> list[Problem]:
-    """128 to 10240 MB in steps of 1. CDK accepts anything; CloudFormation has the limit of another compute type."""
+    """128 to 10240 MB, a whole number. CDK accepts anything. CloudFormation's limit is that of another compute type."""
     return whole_number("memory-size-range", path, value, 128, 10240, "MB", f"1769 MB give one vCPU. {_LAMBDA_LIMITS}")
 
 
 def timeout(path: str, value: Duration) -> list[Problem]:
     """1 to 900 whole seconds."""
-    allowed = "1 to 900 whole seconds, as a Duration"
-    fix = f"Give e.g. Duration.seconds(30). {_LAMBDA_LIMITS}"
-    if not isinstance(value, Duration):
-        return [Problem("timeout-range", path, repr(value), allowed, fix)]
-    if value.is_unresolved():
-        return []
-    milliseconds = value.to_milliseconds()
-    if milliseconds % 1000 == 0 and 1000 <= milliseconds <= 900_000:
-        return []
-    return [Problem("timeout-range", path, value.to_human_string(), allowed, fix)]
+    if isinstance(value, Duration):
+        if value.is_unresolved():
+            return []
+        milliseconds = value.to_milliseconds()
+        if milliseconds % 1000 == 0 and 1000 <= milliseconds <= 900_000:
+            return []
+    return [
+        Problem(
+            "timeout-range",
+            path,
+            duration_text(value),
+            "1 to 900 whole seconds, as a Duration",
+            f"Give e.g. Duration.seconds(30). {_LAMBDA_LIMITS}",
+        )
+    ]
 
 
 def ephemeral_storage_size(path: str, value: Size | None) -> list[Problem]:
-    """512 to 10240 MiB. CDK rejects the rest too, but alone and without saying where."""
+    """512 to 10240 MiB. CDK checks this too, but reports it alone and does not say where."""
     if value is None:
         return []
     allowed, fix = "512 to 10240 whole MiB, as a Size", f"Give e.g. Size.mebibytes(1024). {_LAMBDA_LIMITS}"
@@ -63,7 +67,7 @@ def ephemeral_storage_size(path: str, value: Size | None) -> list[Problem]:
 
 
 def reserved_concurrent_executions(path: str, value: float | None) -> list[Problem]:
-    """0 or more; 0 stops the function."""
+    """0 or more. 0 stops the function."""
     if value is None:
         return []
     return whole_number(
@@ -78,7 +82,7 @@ def reserved_concurrent_executions(path: str, value: float | None) -> list[Probl
 
 
 def model_name(path: str, value: str) -> list[Problem]:
-    """A name that is one segment of a URL without being escaped."""
+    """A name that can be one segment of a URL without escaping."""
     if isinstance(value, str) and (is_unresolved(value) or _MODEL_NAME.fullmatch(value)):
         return []
     return [
@@ -108,7 +112,7 @@ def model_version(path: str, value: str) -> list[Problem]:
 
 
 def metrics_namespace(path: str, value: str) -> list[Problem]:
-    """What CloudWatch accepts; it drops metrics of other namespaces silently."""
+    """A namespace that CloudWatch accepts. It silently drops metrics in others."""
     if is_unresolved(value) or (_NAMESPACE.fullmatch(value) and not value.startswith("AWS/")):
         return []
     return [
@@ -124,7 +128,7 @@ def metrics_namespace(path: str, value: str) -> list[Problem]:
 
 
 def environment(path: str, value: Mapping[str, str]) -> list[Problem]:
-    """Names that Lambda accepts and that belong neither to it nor to the handler."""
+    """Names that Lambda accepts, and that neither Lambda nor the handler uses itself."""
     problems = []
     for name in value:
         if is_unresolved(name):
@@ -163,7 +167,7 @@ def environment(path: str, value: Mapping[str, str]) -> list[Problem]:
 
 
 def reason(path: str, value: str) -> list[Problem]:
-    """A sentence that a reviewer can judge; it is kept in the template."""
+    """A reason that a reviewer can judge. It is kept in the template."""
     if is_unresolved(value):
         return []
     if value.strip() and len(value) <= 500:
@@ -180,7 +184,7 @@ def reason(path: str, value: str) -> list[Problem]:
 
 
 def vpc_of_subnets(path: str, vpc: ec2.IVpc | None, *belonging: object) -> list[Problem]:
-    """A VPC, where something is given that belongs to one."""
+    """A VPC is given if something is given that belongs to one."""
     if vpc is not None or all(item is None for item in belonging):
         return []
     return [
@@ -195,11 +199,11 @@ def vpc_of_subnets(path: str, vpc: ec2.IVpc | None, *belonging: object) -> list[
 
 
 def vpc_of_file_system(path: str, vpc: ec2.IVpc | None, expected: ec2.IVpc) -> list[Problem]:
-    """The VPC in which the file system of the models can be reached."""
+    """The VPC is the file system's."""
     if vpc is None or vpc.node.path == expected.node.path:
         return []
     got, allowed = vpc.vpc_id, expected.vpc_id
-    if isinstance(vpc, ec2.Vpc) and isinstance(expected, ec2.Vpc):  # two that are made here are two
+    if isinstance(vpc, ec2.Vpc) and isinstance(expected, ec2.Vpc):  # two constructs are two VPCs
         got, allowed = vpc.node.path, expected.node.path
     elif is_unresolved(got) or is_unresolved(allowed) or got == allowed:
         return []
@@ -215,7 +219,7 @@ def vpc_of_file_system(path: str, vpc: ec2.IVpc | None, expected: ec2.IVpc) -> l
 
 
 def mount_path(path: str, value: str) -> list[Problem]:
-    """`/mnt/` and one name. CDK rejects the rest too, but alone, later, and without the names `.` and `..`."""
+    """`/mnt/` and one name. CDK checks this too, but later, reports it alone, and accepts the names `.` and `..`."""
     if is_unresolved(value):
         return []
     if _MOUNT_PATH.fullmatch(value) and len(value) <= 160 and value.rsplit("/", 1)[1].strip("."):
@@ -232,7 +236,7 @@ def mount_path(path: str, value: str) -> list[Problem]:
 
 
 def keep_versions(path: str, value: float) -> list[Problem]:
-    """2 to 100: the version that is serving during a deployment needs its model until the next one has taken over."""
+    """2 to 100: during a deployment the version that still serves needs its model, beside the new one."""
     return whole_number(
         "keep-versions-range", path, value, 2, 100, "models", "The newest is one of them, the one before it another."
     )
@@ -249,43 +253,45 @@ def positive(code: str, path: str, value: float, *, whole: bool, unit: str, fix:
 
 
 def not_empty(code: str, path: str, value: str | tuple[str, ...], *, allowed: str, fix: str) -> list[Problem]:
-    """A string, or a tuple of strings, none of them blank."""
+    """A string, or a tuple of strings, of which none is blank."""
     texts = (value,) if isinstance(value, str) else value
     if texts and all(is_unresolved(text) or text.strip() for text in texts):
         return []
     return [Problem(code, path, repr(value), allowed, fix)]
 
 
-def whole_units(code: str, path: str, value: Duration, unit: TimeUnit, minimum: int, maximum: int) -> list[Problem]:
-    """A duration of whole units of time."""
-    if value.is_unresolved():
-        return []
-    amount = value.to_seconds(integral=False) / (60 if unit is TimeUnit.MINUTES else 1)
-    if amount == int(amount) and minimum <= amount <= maximum:
-        return []
-    name = unit.value
+def whole_units(
+    code: str, path: str, value: Duration, unit: Literal["seconds", "minutes"], minimum: int, maximum: int
+) -> list[Problem]:
+    """A duration of whole seconds or minutes within bounds."""
+    if isinstance(value, Duration):
+        if value.is_unresolved():
+            return []
+        amount = value.to_milliseconds() / {"seconds": 1000, "minutes": 60_000}[unit]
+        if amount == int(amount) and minimum <= amount <= maximum:
+            return []
     return [
         Problem(
             code,
             path,
-            f"{amount:g} {name}",
-            f"{minimum} to {maximum} {name}, a whole number",
-            f"Give e.g. Duration.{name}({minimum}).",
+            duration_text(value),
+            f"{minimum} to {maximum} {unit}, a whole number, as a Duration",
+            f"Give e.g. Duration.{unit}({minimum}).",
         )
     ]
 
 
-class TimeUnit(Enum):
-    """What a duration is counted in."""
-
-    SECONDS = "seconds"
-    MINUTES = "minutes"
+def duration_text(value: object) -> str:
+    """What was given for a duration, as problems show it."""
+    if not isinstance(value, Duration):
+        return repr(value)
+    return KNOWN_AT_DEPLOYMENT if value.is_unresolved() else value.to_human_string()
 
 
 def whole_number(
     code: str, path: str, value: Any, minimum: int, maximum: int | None, unit: str, fix: str
 ) -> list[Problem]:
-    """A whole number within bounds, the upper one perhaps open."""
+    """A whole number within bounds. `maximum` may be None."""
     if is_unresolved(value):
         return []
     if is_number(value) and value == int(value) and value >= minimum and (maximum is None or value <= maximum):
@@ -295,5 +301,5 @@ def whole_number(
 
 
 def is_number(value: Any) -> bool:
-    """A number, but neither a bool nor NaN nor infinite."""
+    """Whether it is a finite number and not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""The one exception this library raises for a bad configuration, and what it carries."""
+"""The exception that this library raises for a wrong configuration."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a configuration, and how to put it right.
+    """One thing that is wrong with a configuration, and how to fix it.
 
     Args:
-        code: Stable identifier in kebab case, e.g. `memory-size-range`. Public API: a code is never renamed or reused
-            for something else, so tests and tools may compare it.
-        path: Which value is meant: the construct's path, a dot, the argument. E.g. `Shop/Digits.memory_size`.
-        got: The value that was given, as a reader would write it.
-        allowed: What would have been accepted, with its unit.
-        fix: What to do about it.
+        code: Stable identifier in kebab case, e.g. `memory-size-range`. Codes are public API: they are never renamed or
+            reused, so tests and tools can compare them.
+        path: The value that is meant: the construct's path, a dot and the argument, e.g. `Shop/Digits.memory_size`.
+        got: The value that was given, in readable form.
+        allowed: What would be accepted, with its unit.
+        fix: What to do.
     """
 
     code: str
@@ -30,16 +30,16 @@ class Problem:
 
 
 class InvalidInferenceConfig(ValueError):
-    """A configuration that CDK would let through, or reject later and less clearly.
+    """A configuration that CDK would accept, or reject later and less clearly.
 
-    All problems of a construct are collected and raised together, before the construct adds anything to the stack.
-    (CDK's own `ValidationError` cannot be caught from Python other than as `RuntimeError`: it is not exported.)
+    All problems of a construct are raised together, before the construct adds anything to the stack. (CDK does not
+    export its own `ValidationError`; Python can catch it only as `RuntimeError`.)
 
     Args:
         problems: What is wrong; at least one.
 
     Attributes:
-        problems: The same, as a tuple, in the order of the construct's arguments.
+        problems: What is wrong, as a tuple, in the order of the construct's arguments.
     """
 
     problems: tuple[Problem, ...]

@@ -1,4 +1,4 @@
-"""What becomes of stored models when their stack is deleted."""
+"""What happens to stored data when its stack is deleted."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ class Retain:
 
 @dataclass(frozen=True, slots=True)
 class Destroy:
-    """The storage goes. See `Removal.destroy`."""
+    """The storage is deleted. See `Removal.destroy`."""
 
     reason: str
 
 
 class Removal:
-    """What becomes of the storage of models when its stack is deleted, or when a change replaces it."""
+    """What happens to storage (of models, or of jobs) when its stack is deleted, or when a change replaces it."""
 
     @staticmethod
     def retain() -> Retain:
-        """The storage stays in the account, with the models, and goes on costing. The default."""
+        """The storage stays in the account with its content, and continues to cost money. The default."""
         return Retain()
 
     @staticmethod
     def destroy(*, reason: str) -> Destroy:
-        """The storage is deleted with all models in it. Versions of functions that serve them stop working.
+        """The storage is deleted with everything in it. Function versions that serve models from it stop working.
 
         Args:
-            reason: Why that is right here, 1 to 500 characters. It is kept in the template, as metadata of the
+            reason: Why that is acceptable here, 1 to 500 characters. It is kept in the template, as metadata of the
                 storage, for whoever reviews it.
         """
         return Destroy(reason=reason)

@@ -136,6 +136,19 @@ def test_fails_on_what_is_not_positive(value: Any, whole: bool) -> None:
     assert codes(_validation.positive("code", "at", value, whole=whole, unit="u", fix="f")) == ["code"]
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Duration.seconds(90), "1 minute 30 seconds"),
+        (Duration.seconds(NUMBER_TOKEN), "a value that is known only at deployment"),
+        (90, "90"),
+        (None, "None"),
+    ],
+)
+def test_duration_text(value: Any, text: str) -> None:
+    assert _validation.duration_text(value) == text
+
+
 @pytest.mark.parametrize("value", ["a", ("a", "b"), ("a", STRING_TOKEN)])
 def test_not_empty(value: Any) -> None:
     assert codes(_validation.not_empty("code", "at", value, allowed="a", fix="f")) == []

@@ -8,7 +8,7 @@ import pytest
 
 from cdk_onnx_inference import _environment
 from cdk_onnx_inference.api import _routes
-from cdk_onnx_inference.image import _image_context
+from cdk_onnx_inference.image import _commands
 from onnx_handler import settings
 from onnx_handler.jobs import api
 from onnx_handler.protocol import open_inference
@@ -28,9 +28,7 @@ def test_routes_are_the_same_in_the_same_order() -> None:
     assert api.ROUTES == _routes.JOB_ROUTES
 
 
-@pytest.mark.parametrize(
-    "command", [value for name, value in vars(_image_context).items() if name.endswith("_HANDLER")]
-)
+@pytest.mark.parametrize("command", [value for name, value in vars(_commands).items() if name.isupper()])
 def test_the_command_is_there(command: str) -> None:
     module, name = command.rsplit(".", 1)
     assert callable(getattr(importlib.import_module(module), name))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cdk_onnx_inference import ModelSource
-from cdk_onnx_inference.models._model_files import GRAPH, collect
+from cdk_onnx_inference.models._local_model import GRAPH, collect
 from cdk_onnx_inference.models._onnxruntime_limits import MAX_IR_VERSION, MAX_OPSETS, ONNXRUNTIME
 from onnx_handler.models import session as handler_session
 from onnx_handler.tensors.codecs import FROM_ONNX

@@ -8,7 +8,7 @@ from pathlib import Path
 from aws_cdk import Duration, Stack
 
 from cdk_onnx_inference import ColdStart, InferenceFunction, ModelSource
-from cdk_onnx_inference.cold_start import _cold_start_validation, warmer
+from cdk_onnx_inference.cold_start import _warmer_validation, warmer
 from onnx_handler.cold_start import warm
 from onnx_handler.protocol import events
 from onnx_inference.local.lambda_host import host
@@ -30,4 +30,4 @@ def test_the_event_is_what_the_handler_recognises(tmp_path: Path) -> None:
 
 def test_names_and_limits_are_the_same() -> None:
     assert warmer.EVENT_SOURCE == events.WARMER == host.WARMER_SOURCE
-    assert _cold_start_validation.MAX_HOLD_MS == warm.LONGEST_HOLD
+    assert _warmer_validation.MAX_HOLD_MS == warm.LONGEST_HOLD

@@ -11,8 +11,8 @@ from aws_cdk import aws_lambda as lambda_
 
 from cdk_onnx_inference import ColdStart, ModelSource, ProvisionedConcurrency
 from cdk_onnx_inference.cold_start.cold_start import Warmed
-from stacks.cold_start import KEYS, Reader, read
-from stacks.context import _Reader
+from stacks.cold_start import KEYS, read
+from stacks.context_reader import ContextReader
 from stacks.large_model import LargeModel, Source
 from stacks.realtime import Realtime
 from tests.constructs.conftest import Codes
@@ -20,9 +20,8 @@ from tests.support import models, synth
 
 
 def choice(**context: Any) -> ColdStart:
-    reader = _Reader(App(context=context).node)
-    typed: Reader = reader
-    found = read(typed)
+    reader = ContextReader(App(context=context).node)
+    found = read(reader)
     reader.raise_problems()
     return found
 

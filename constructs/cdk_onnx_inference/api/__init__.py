@@ -1,1 +1,1 @@
-"""APIs in front of a function."""
+"""APIs in front of functions."""

@@ -1,6 +1,6 @@
 """What an API writes to its access log: one line of JSON for each request.
 
-Neither headers nor query strings, which may hold credentials. The names are those of API Gateway's variables:
+Headers and query strings are left out: they may hold credentials. The names are those of API Gateway's variables:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html
 """
@@ -32,7 +32,7 @@ HTTP_API_FORMAT = json.dumps(
         "integrationError": "$context.integrationErrorMessage",
     }
 )
-"""For an HTTP API. All numbers are strings, latencies in milliseconds."""
+"""For an HTTP API. All values are strings; latencies are in milliseconds."""
 
 REST_API_FORMAT = json.dumps(
     {

@@ -1,4 +1,4 @@
-"""Checks the arguments of an API against each other: what one kind of API has, the other often has not."""
+"""Checks the arguments of an API. Each kind of API supports only some of them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _type(path: str, api_type: AnyApiType) -> list[Problem]:
     if isinstance(api_type, HttpApiType):
         return []
     problems = []
-    if not _STAGE_NAME.fullmatch(api_type.stage_name):  # a token fails too: CDK makes a construct's id of the name
+    if not _STAGE_NAME.fullmatch(api_type.stage_name):  # a token fails too: CDK uses the name as a construct id
         problems.append(
             Problem(
                 "stage-name",
@@ -106,7 +106,7 @@ def _auth(path: str, auth: AnyApiAuth, api_type: AnyApiType) -> list[Problem]:
         f"{path}.audience",
         auth.audience,
         allowed="at least one audience, none of them blank",
-        fix="Give the value of the tokens' `aud` or `client_id`: without one, tokens made for others would do.",
+        fix="Give the value of the tokens' `aud` or `client_id`. Without it, tokens for others would be accepted.",
     )
 
 

@@ -1,4 +1,4 @@
-"""An HTTP API with the protocol's routes, in front of an alias."""
+"""An HTTP API in front of an alias."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .cors import Cors
 from .throttle import Throttle
 
 TIMEOUT_MS = 30_000
-"""Fixed. https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
+"""The integration timeout of every HTTP API. https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def build(
         auto_deploy=True,
         throttle=apigatewayv2.ThrottleSettings(rate_limit=throttle.rate_limit, burst_limit=throttle.burst_limit),
     )
-    # The L2's access_log_settings is a behavioural interface, which Python cannot pass as a struct.
+    # HttpStage's own access_log_settings is a behavioural interface, which Python cannot pass as a struct.
     resource = stage.node.default_child
     assert isinstance(resource, apigatewayv2.CfnStage)
     resource.access_log_settings = apigatewayv2.CfnStage.AccessLogSettingsProperty(
@@ -74,7 +74,7 @@ def build(
 
 
 def add_routes(api: apigatewayv2.HttpApi, construct_id: str, alias: lambda_.IAlias, routes: Routes) -> None:
-    """Adds routes to an alias: one integration and one permission for all of them, and the API's own authorizer."""
+    """Adds routes that invoke an alias: one integration and one permission for all, and the API's authorizer."""
     integration = integrations.HttpLambdaIntegration(construct_id, alias, scope_permission_to_route=False)
     for method, path in routes:
         api.add_routes(path=path, methods=[apigatewayv2.HttpMethod(method)], integration=integration)
@@ -106,7 +106,7 @@ def _preflight(cors: Cors | None) -> apigatewayv2.CorsPreflightOptions | None:
 
 
 def _arn_without_wildcard(scope: Construct, log_group: logs.ILogGroup) -> str:
-    """`log_group_arn` ends in `:*`, which is for policies; API Gateway wants the group's own ARN."""
+    """API Gateway needs the ARN of the group itself. `log_group_arn` ends in `:*`, which is for policies."""
     return Stack.of(scope).format_arn(
         service="logs",
         resource="log-group",

@@ -1,7 +1,8 @@
-"""An API in front of an alias: what the library's APIs have in common, whatever their routes."""
+"""An API in front of an alias: what the APIs of this library have in common."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from aws_cdk import Annotations, Duration
@@ -16,7 +17,7 @@ from cdk_onnx_inference import _warnings
 from cdk_onnx_inference.errors import InvalidInferenceConfig
 
 from . import _api_validation, _http_api, _rest_api
-from ._routes import Routes
+from ._routes import Route, Routes
 from .api_auth import AnyApiAuth, ApiAuth, NoAuth
 from .api_type import AnyApiType, ApiType, RestApiType
 from .cors import Cors
@@ -30,12 +31,12 @@ class PublishedApi(Construct):
         scope: The parent.
         construct_id: Its id.
         alias: What the routes invoke.
-        timeout: Longest run of the alias.
-        routes: Which routes; all others are answered by the API.
-        description: Of the API.
-        api_type: See `InferenceApi`, as the rest.
+        timeout: Longest run of one invocation of the alias.
+        routes: The routes. The API itself answers requests to others.
+        description: The API's description.
+        api_type: See `InferenceApi`, as for all arguments that follow.
         auth: Who may call.
-        throttle: How many requests are let through.
+        throttle: How many requests are accepted.
         cors: Which web pages may call.
         access_log_group: Where the access log goes.
 
@@ -116,27 +117,17 @@ class PublishedApi(Construct):
             self.api_key = self.usage_plan = None
         self.api, self.stage, self.url = parts.api, parts.stage, parts.url
         self._api_type = api_type
+        self._integration_timeout = integration_timeout(api_type)
         self._routes = routes
         self._execute_arn = parts.execute_arn
         self._warn(timeout)
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Lets `grantee` call every route of the stage, where callers identify themselves with IAM."""
+        """Allows `grantee` to call all routes of the stage. Only has an effect if callers use IAM."""
         return self._grant(grantee, [self._execute_arn])
 
-    @property
-    def _waits(self) -> Duration:
-        return self._waits_of(self._api_type)
-
-    @staticmethod
-    def _waits_of(api_type: AnyApiType) -> Duration:
-        """How long an API waits for a function."""
-        if not isinstance(api_type, RestApiType):
-            return Duration.millis(_http_api.TIMEOUT_MS)
-        return api_type.integration_timeout or Duration.millis(_rest_api.DEFAULT_TIMEOUT_MS)
-
     def _add_routes(self, construct_id: str, alias: lambda_.IAlias, routes: Routes) -> None:
-        """Adds routes to another alias."""
+        """Adds routes that invoke another alias."""
         if isinstance(self._api_type, RestApiType):
             assert isinstance(self.api, apigateway.RestApi)
             _rest_api.add_routes(self.api, alias, routes, timeout=self._api_type.integration_timeout)
@@ -145,13 +136,19 @@ class PublishedApi(Construct):
             _http_api.add_routes(self.api, construct_id, alias, routes)
         self._routes = (*self._routes, *routes)
 
-    def _grant_routes(self, grantee: iam.IGrantable, routes: Iterable[tuple[str, str]]) -> iam.Grant:
-        """Lets `grantee` call these method and path patterns, where callers identify themselves with IAM."""
+    def _grant_routes(self, grantee: iam.IGrantable, routes: Iterable[Route]) -> iam.Grant:
+        """Allows `grantee` to call these routes.
+
+        In IAM an asterisk stands for any number of segments, so routes with a version need no statements of their own.
+        """
         return self._grant(
             grantee,
             [
-                self.api.arn_for_execute_api(method=method, path=path, stage=self.stage.stage_name)
+                self.api.arn_for_execute_api(
+                    method=method, path=re.sub(r"{\w+}", "*", path), stage=self.stage.stage_name
+                )
                 for method, path in routes
+                if "/versions/" not in path
             ],
         )
 
@@ -163,17 +160,24 @@ class PublishedApi(Construct):
             Annotations.of(self).add_info_v2(
                 _warnings.API_LOG_ROLE,
                 "API Gateway writes the access logs of a REST API with a role that is set once for an account and "
-                "region. Where there is none the deployment fails: set one, or use "
+                "region. If there is none the deployment fails: set one, or use "
                 "ApiType.rest_api(account_log_role=True).",
             )
-        if self._waits.is_unresolved() or timeout.is_unresolved():
+        if self._integration_timeout.is_unresolved() or timeout.is_unresolved():
             return
-        limit = self._waits.to_milliseconds()
+        limit = self._integration_timeout.to_milliseconds()
         if timeout.to_milliseconds() <= limit:
             return
         Annotations.of(self).add_warning_v2(
             _warnings.FUNCTION_OUTLIVES_API,
-            f"The function may run for {timeout.to_human_string()}, but the API gives its clients up after "
-            f"{limit / 1000:g} s, while the function goes on and is paid for. Give the function a timeout of at most "
-            f"{limit / 1000:g} s, unless others than this API wait for it.",
+            f"The function may run for {timeout.to_human_string()}, but the API answers clients with an error after "
+            f"{limit / 1000:g} s, while the function runs on and is billed. Give the function a timeout of at most "
+            f"{limit / 1000:g} s, unless it also serves others than this API.",
         )
+
+
+def integration_timeout(api_type: AnyApiType) -> Duration:
+    """How long an API of this type waits for a function."""
+    if not isinstance(api_type, RestApiType):
+        return Duration.millis(_http_api.TIMEOUT_MS)
+    return api_type.integration_timeout or Duration.millis(_rest_api.DEFAULT_TIMEOUT_MS)

@@ -1,4 +1,4 @@
-"""A REST API with the protocol's routes, in front of an alias."""
+"""A REST API in front of an alias."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .api_type import RestApiType
 from .throttle import Throttle
 
 DEFAULT_TIMEOUT_MS = 29_000
-"""Unless a quota is raised. https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html"""
+"""The integration timeout of REST APIs, unless the account's quota is raised. https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def build(
         rest_api_name=name,
         description=description,
         endpoint_types=[apigateway.EndpointType.REGIONAL],
-        binary_media_types=["*/*"],  # else the bodies of the binary tensor extension are decoded as text
+        binary_media_types=["*/*"],  # otherwise bodies with binary tensors are decoded as text
         cloud_watch_role=api_type.account_log_role,
         default_method_options=apigateway.MethodOptions(
             authorization_type=(
@@ -87,7 +87,7 @@ def build(
 
 
 def add_routes(api: apigateway.RestApi, alias: lambda_.IAlias, routes: Routes, *, timeout: Duration | None) -> None:
-    """Adds methods for an alias, with one permission for all of them, and the API's own authorisation."""
+    """Adds methods that invoke an alias, with one permission for all. They have the API's authorisation."""
     integration = apigateway.LambdaIntegration(alias, scope_permission_to_method=False, timeout=timeout)
     for method, path in routes:
         api.root.resource_for_path(path).add_method(method, integration)

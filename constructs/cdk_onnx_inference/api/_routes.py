@@ -1,8 +1,7 @@
-"""The routes that an API passes to the handler. All others are answered by the API.
+"""The routes that an API passes to the handler. The API itself answers requests to others.
 
-The handler has the same tables, in `onnx_handler.protocol.open_inference` and `onnx_handler.jobs.api`; a contract test
-holds them equal. A route that only one side knows would be either a 404 of the API or an unreachable part of the
-handler.
+The handler has the same tables. A contract test compares them: a route on one side only would be a 404 of the API, or
+code of the handler that nothing can reach.
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 """
@@ -11,8 +10,10 @@ from __future__ import annotations
 
 from typing import Final
 
-Routes = tuple[tuple[str, str], ...]
-"""(method, path template). Templates are in API Gateway's notation, which HTTP and REST APIs share."""
+Route = tuple[str, str]
+"""Method and path template, in API Gateway's notation, which is the same for HTTP and REST APIs."""
+
+Routes = tuple[Route, ...]
 
 ROUTES: Final[Routes] = (
     ("GET", "/v2"),
@@ -25,7 +26,7 @@ ROUTES: Final[Routes] = (
     ("GET", "/v2/models/{model}/versions/{version}/ready"),
     ("POST", "/v2/models/{model}/versions/{version}/infer"),
 )
-"""Of the Open Inference Protocol."""
+"""The routes of the Open Inference Protocol."""
 
 JOB_ROUTES: Final[Routes] = (
     ("POST", "/v2/models/{model}/jobs"),
@@ -39,4 +40,4 @@ JOB_ROUTES: Final[Routes] = (
     ("GET", "/v2/models/{model}/versions/{version}/jobs/{job}/result"),
     ("DELETE", "/v2/models/{model}/versions/{version}/jobs/{job}"),
 )
-"""Of jobs, which answer when they are asked for."""
+"""The routes of jobs."""

@@ -42,13 +42,13 @@ class ApiAuth:
 
     @staticmethod
     def jwt(*, issuer: str, audience: Sequence[str], scopes: Sequence[str] = ()) -> JwtAuth:
-        """Callers send `Authorization: Bearer <token>`. HTTP APIs only.
+        """Callers send a JSON web token: `Authorization: Bearer <token>`. HTTP APIs only.
 
         Args:
             issuer: URL of the OpenID Connect issuer, beginning with https://, e.g.
                 `https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_EXAMPLE`.
             audience: Accepted values of the token's `aud` (or `client_id`): at least one.
-            scopes: The token must have one of these. Default: any token of the issuer for the audience.
+            scopes: The token must have one of these. Default: scopes are not checked.
         """
         return JwtAuth(
             issuer=issuer, audience=(audience,) if isinstance(audience, str) else tuple(audience), scopes=tuple(scopes)
@@ -58,19 +58,19 @@ class ApiAuth:
     def api_key() -> ApiKeyAuth:
         """Callers send `x-api-key: <key>`. REST APIs only.
 
-        The stack makes one key, whose value API Gateway chooses and only the account can read, and a usage plan with
-        the API's throttle. A key tells callers apart and limits them; it travels in every request and does not
-        expire, so it is no strong proof of who calls.
+        The construct makes a usage plan with the API's throttle and one key. API Gateway chooses the key's value, and
+        only the account can read it. A key identifies and limits callers, but it is sent with every request and does
+        not expire, so it is not a strong proof of identity.
         """
         return ApiKeyAuth()
 
     @staticmethod
     def none(*, reason: str) -> NoAuth:
-        """Everybody who knows the URL may call, and the account pays.
+        """Everybody who knows the URL may call, at the account's cost.
 
         Args:
-            reason: Why that is right here, 1 to 500 characters. It becomes part of the API's description, so that
-                whoever reviews the template or looks at the console reads it.
+            reason: Why that is acceptable here, 1 to 500 characters. It becomes part of the API's description, for
+                whoever reviews the template or looks at the console.
         """
         return NoAuth(reason=reason)
 

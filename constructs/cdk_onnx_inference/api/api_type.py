@@ -1,4 +1,4 @@
-"""Which of API Gateway's two kinds of API stands before the function."""
+"""Which of API Gateway's two kinds of API is in front of the function."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class RestApiType:
 
 
 class ApiType:
-    """HTTP or REST API. Changing from one to the other replaces the API, and with it its URL."""
+    """HTTP or REST API. A change from one to the other replaces the API and changes its URL."""
 
     @staticmethod
     def http_api() -> HttpApiType:
-        """The cheaper and quicker kind, and the default. Waits 30 s for the function, a fixed limit.
+        """The cheaper and faster kind, and the default. It waits 30 s for the function, which is a fixed limit.
 
         https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
         """
@@ -39,17 +39,18 @@ class ApiType:
         integration_timeout: Duration | None = None,
         account_log_role: bool = False,
     ) -> RestApiType:
-        """The kind with API keys, usage plans and request signing in private networks; 3.5 times the price.
+        """The kind with API keys, usage plans and private endpoints, at 3.5 times the price.
 
         Args:
             stage_name: First segment of the URL's path: letters, digits and `_`. A change replaces the stage and
                 changes the URL. Default: `live`.
-            integration_timeout: How long the API waits for the function: 50 ms to 29 s, or up to the account's quota
-                where that was raised (Regional APIs, such as this one, up to 300 s at the price of a lower throttle).
-                Default: 29 seconds. https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-            account_log_role: Also sets the role by which API Gateway writes logs: one for the whole account and
-                region, kept when the stack goes. A REST API with access logs cannot be deployed in an account that
-                has none. Default: leaves the account's setting alone.
+            integration_timeout: How long the API waits for the function: 50 ms to 29 s, or up to the account's quota if
+                that was raised (for Regional APIs such as this one up to 300 s, in exchange for a lower throttle). A
+                change updates in place. Default: 29 seconds.
+                https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+            account_log_role: Whether to set the role with which API Gateway writes logs. There is one for the whole
+                account and region, and it is retained when the stack is deleted. Without one, a REST API with access
+                logs cannot be deployed. Default: no; the account's setting is not changed.
         """
         return RestApiType(
             stage_name=stage_name, integration_timeout=integration_timeout, account_log_role=account_log_role

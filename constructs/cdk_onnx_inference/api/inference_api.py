@@ -16,33 +16,33 @@ from .throttle import Throttle
 
 
 class InferenceApi(PublishedApi):
-    """Publishes an inference function's alias under the routes of the Open Inference Protocol, and no others.
+    """Publishes an inference function under the routes of the Open Inference Protocol, and no others.
 
-    It makes the API with a stage, an access log and one permission to invoke the alias. Requests are throttled, and
-    callers identify themselves with IAM, unless the arguments say otherwise.
+    It makes the API with a stage, an access log and one permission to invoke the function's alias. By default requests
+    are throttled, and callers must use IAM.
 
-    An API waits for the function for a limited time. A function that may run longer is no error, because it may serve
-    others who wait, such as a queue; but a client of the API then gets an error while the function goes on, at the
-    account's cost, so the construct warns.
+    An API waits for the function for a limited time. If the function runs longer, the client gets an error while the
+    function runs on and is billed. The construct then warns. It is not an error, because the function may also serve
+    others that wait longer, such as a queue.
 
     Args:
         scope: The parent.
         construct_id: Its id in the parent. A change replaces everything, and changes the URL.
         function: What to publish.
         api_type: HTTP or REST API. A change replaces the API and changes the URL. Default: an HTTP API.
-        auth: Who may call. A change updates the routes in place. Default: principals of IAM that have
-            `execute-api:Invoke`, see `grant_invoke`.
-        throttle: How many requests are let through. A change updates the stage in place. Default: 100 a second, and
-            200 at once.
+        auth: Who may call. A change updates the routes in place. Default: IAM principals with the permission
+            `execute-api:Invoke`; see `grant_invoke`.
+        throttle: How many requests are accepted. A change updates the stage in place. Default: 100 a second, and 200 at
+            once.
         cors: Which web pages may call. HTTP APIs only. A change updates the API in place. Default: none.
         access_log_group: Where the access log goes, one line of JSON for each request. A change updates the stage in
-            place. Default: a new group, retained when the stack is deleted, whose events expire after one month.
+            place. Default: a new group, which is retained when the stack is deleted; events expire after one month.
 
     Attributes:
         api: The `HttpApi` or `RestApi`.
         stage: Its stage.
         url: Base URL, beginning with https:// and without a slash at its end: a request goes to `{url}/v2/...`.
-            `tritonclient.http` wants it without the scheme and with `ssl=True`.
+            `tritonclient.http` needs it without the scheme, and `ssl=True`.
         access_log_group: Where the access log goes.
         api_key: The key, with `ApiAuth.api_key()`; else None.
         usage_plan: The key's plan, with `ApiAuth.api_key()`; else None.
@@ -53,7 +53,7 @@ class InferenceApi(PublishedApi):
             `cors-origins`, `api-timeout-range`, `stage-name`.
 
     Warns, in CDK's way:
-        `cdk-onnx-inference:function-outlives-api`; informs: `cdk-onnx-inference:api-log-role`.
+        `cdk-onnx-inference:function-outlives-api`; as information: `cdk-onnx-inference:api-log-role`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How many requests an API lets through."""
+"""How many requests an API accepts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """A token bucket in front of the function: what exceeds it is answered with 429 and costs no Lambda time.
+    """A token bucket in front of the function. Requests beyond it are answered with 429 and cost no Lambda time.
 
-    The defaults bound what a runaway client can spend, and leave the account's other functions their share: 100
+    The defaults limit what a faulty client can cost, and leave concurrency to the account's other functions: 100
     requests a second of 100 ms each keep 10 of the account's 1,000 environments busy.
 
     Args:
-        rate_limit: Requests per second in the long run; above 0, also a fraction. Default: 100.
-        burst_limit: Requests that may come at once; a whole number above 0. Default: 200.
+        rate_limit: Requests per second over time, a number above 0, not necessarily whole. Default: 100.
+        burst_limit: Requests at once, a whole number above 0. Default: 200.
 
     A change updates the stage in place.
     """

@@ -1,76 +1,48 @@
-"""Puts what was chosen about cold starts into effect, for every kind of function that this library makes."""
+"""Applies a `ColdStart` to a function, its version and its alias, for every kind of function of this library."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from aws_cdk import Annotations, RemovalPolicy
 from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from cdk_onnx_inference.functions._alias_rules import AliasRules
-
 from . import _scaling
 from .cold_start import ColdStart, Provisioned, SnapStart, Warmed
-from .warmer import HasLiveAlias, Warmer
+from .warmer import Warmer
 
-
-class Startable(HasLiveAlias, Protocol):
-    """A construct with a function, and with its alias."""
-
-    @property
-    def function(self) -> lambda_.DockerImageFunction:
-        """What the alias is of."""
+if TYPE_CHECKING:
+    from cdk_onnx_inference.functions._live_function import LiveFunction
 
 
 def snap_start_of(cold_start: ColdStart) -> lambda_.SnapStartConf | None:
-    """For the function."""
+    """The function's `snap_start`."""
     return lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if isinstance(cold_start, SnapStart) else None
 
 
 def version_options(cold_start: ColdStart) -> lambda_.VersionOptions:
-    """For the function's version: one that a newer takes the place of stays, unless it would be paid for."""
-    goes = isinstance(cold_start, SnapStart) and not cold_start.keep_old_versions
-    return lambda_.VersionOptions(removal_policy=RemovalPolicy.DESTROY if goes else RemovalPolicy.RETAIN)
+    """The function's `current_version_options`. Old versions are retained, unless they would cost money."""
+    deleted = isinstance(cold_start, SnapStart) and not cold_start.keep_old_versions
+    return lambda_.VersionOptions(removal_policy=RemovalPolicy.DESTROY if deleted else RemovalPolicy.RETAIN)
 
 
 def live_alias(scope: Construct, version: lambda_.Version, cold_start: ColdStart) -> lambda_.Alias:
-    """The alias, with the first number of provisioned environments."""
+    """Makes the alias, with its initial number of provisioned environments."""
     initial = cold_start.concurrency.min_capacity if isinstance(cold_start, Provisioned) else None
     return lambda_.Alias(scope, "Alias", alias_name="live", version=version, provisioned_concurrent_executions=initial)
 
 
-def keep_ready(
-    construct: Construct, startable: Startable, *, takes_events: bool
-) -> tuple[autoscaling.ScalableTarget | None, Warmer | None]:
-    """What comes after the alias: scaling or a warmer, and the checks of what users add.
-
-    Args:
-        construct: The scope of a warmer; the same as `startable`, which says what it has.
-        startable: What is kept ready.
-        takes_events: See `AliasRules`.
-
-    Returns:
-        The scalable target and the warmer, where there is one.
-    """
-    cold_start = startable.cold_start
+def keep_ready(function: LiveFunction) -> tuple[autoscaling.ScalableTarget | None, Warmer | None]:
+    """Makes the scaling or the warmer of an alias, if the function's `cold_start` asks for one."""
+    cold_start = function.cold_start
     if isinstance(cold_start, SnapStart):
-        Annotations.of(startable.function).acknowledge_warning(
+        Annotations.of(function.function).acknowledge_warning(
             "@aws-cdk/aws-lambda:snapStartRequirePublish", "The alias has a published version."
         )
-    construct.node.add_validation(
-        AliasRules(
-            node=construct.node,
-            function=startable.function,
-            alias=startable.alias,
-            cold_start=cold_start,
-            reserved=startable.reserved_concurrent_executions,
-            takes_events=takes_events,
-        )
-    )
     if isinstance(cold_start, Provisioned):
-        return _scaling.add(startable.alias, cold_start.concurrency), None
+        return _scaling.add(function.alias, cold_start.concurrency), None
     if isinstance(cold_start, Warmed):
-        return None, Warmer.of(construct, "Warmer", startable, cold_start)
+        return None, Warmer.of(function, "Warmer", function, cold_start)
     return None, None

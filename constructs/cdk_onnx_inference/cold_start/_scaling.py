@@ -14,11 +14,11 @@ def add(alias: lambda_.Alias, concurrency: ProvisionedConcurrency) -> autoscalin
     """Adds the scalable target with its policies and scheduled actions.
 
     Args:
-        alias: With an initial number of provisioned environments; without, scaling is not reliable.
-        concurrency: Checked already.
+        alias: The alias. It must have an initial number of provisioned environments, or scaling is not reliable.
+        concurrency: The bounds. They must have been checked.
 
     Returns:
-        The target, or None for a number that is fixed.
+        The target, or None if the number is fixed.
     """
     if concurrency.max_capacity is None and not concurrency.schedules:
         return None
@@ -30,7 +30,7 @@ def add(alias: lambda_.Alias, concurrency: ProvisionedConcurrency) -> autoscalin
         scaling.scale_on_schedule(
             schedule.name,
             schedule=schedule.schedule,
-            # Both bounds: a scheduled action that sets one keeps the other, and fails where they then cross.
+            # A scheduled action that sets only one bound fails if it crosses the other.
             min_capacity=schedule.min_capacity,
             max_capacity=concurrency.max_of(schedule),
             time_zone=schedule.time_zone,
@@ -41,12 +41,12 @@ def add(alias: lambda_.Alias, concurrency: ProvisionedConcurrency) -> autoscalin
 
 
 def _track(alias: lambda_.Alias, concurrency: ProvisionedConcurrency, target: autoscaling.ScalableTarget) -> None:
-    """Two policies, because no single one is sound.
+    """Adds two policies, because neither is enough alone.
 
-    On the plain metric, nothing scales in while there are no requests, for want of data. On `FILL(metric, 0)`, a
-    minute whose value is late counts as idle, which can keep the alarm for scaling out from ever seeing three busy
-    minutes in a row. With both, the target scales out if either says so, and in if the second does, which waits for
-    15 minutes.
+    With the plain metric the target does not scale in while there are no requests, because the metric has no values.
+    With `FILL(metric, 0)` a minute counts as idle if its value is late; the alarm for scaling out may then never see
+    three busy minutes in a row. With both, the target scales out if one of them says so, and scales in when the second
+    one says so, after 15 minutes.
     https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
     """

@@ -14,22 +14,22 @@ class WarmerTrigger(Enum):
     """What sends the pings of a warmer."""
 
     SCHEDULER = "scheduler"
-    """EventBridge Scheduler: one schedule for each environment. Time zones, and no limit that matters here."""
+    """EventBridge Scheduler: one schedule for each environment. It supports time zones, and up to 100 environments."""
 
     RULE = "rule"
-    """One EventBridge rule with a target for each environment, 5 at most, in UTC. All its targets are invoked by one
-    event, so their pings are closer together than those of several schedules. AWS calls scheduled rules legacy."""
+    """One EventBridge rule with a target for each environment, at most 5, in UTC. One event invokes all targets, so the
+    pings are closer together than those of several schedules. AWS calls scheduled rules a legacy feature."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmHours:
-    """When a warmer sends its pings; outside, environments are given up as Lambda sees fit.
+    """When a warmer sends its pings. At other times Lambda may shut down idle environments.
 
     Args:
         start: First hour of the day with pings, 0 to 23.
-        end: Hour at which they end, 1 to 24, later than `start`.
+        end: Hour at which the pings end, 1 to 24, later than `start`.
         week_days: Days, as EventBridge writes them, e.g. `MON-FRI` or `SAT,SUN`. Default: Monday to Friday.
-        time_zone: Whose hours. Default: UTC.
+        time_zone: The time zone of the hours. Default: UTC.
     """
 
     start: int
@@ -40,17 +40,17 @@ class WarmHours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
-    """What is done about cold starts: one of the four forms below, and only one, because they exclude each other.
+    """What is done about cold starts: one of the four forms below. They exclude each other.
 
     `docs/cold-start.md` compares what they do and cost.
     """
 
     @staticmethod
     def on_demand() -> OnDemand:
-        """Nothing is done: Lambda starts an environment when a request finds none free. The default; costs nothing.
+        """Nothing is done: Lambda starts an environment when a request finds none free. The default; it costs nothing.
 
-        A start that takes longer than 10 s is begun again within the first request and its timeout, so a large model
-        makes the first request very slow; synth warns when the figures it has say so.
+        A start that takes longer than 10 s begins again within the first request and its timeout, so a large model can
+        make the first request very slow. Synth warns if it knows enough to expect that.
         """
         return OnDemand()
 
@@ -64,25 +64,24 @@ class ColdStart:
         touch: bool = False,
         trigger: WarmerTrigger = WarmerTrigger.SCHEDULER,
     ) -> Warmed:
-        """Environments are pinged so that Lambda does not give them up. Cheap, and best effort.
+        """Environments are pinged, so that Lambda does not shut them down. Cheap, but best effort.
 
-        Lambda replaces environments every few hours whatever is sent to them, does not say how long it keeps idle
-        ones, and starts more when more requests come at once than there are environments. Nothing of a ping reaches
-        the model.
+        Lambda replaces environments every few hours in any case, does not say how long it keeps idle ones, and starts
+        more when more requests come at once than there are environments. Pings do not reach the model.
 
         Args:
-            concurrency: Environments to keep, 1 to 100, or 1 to 5 with `WarmerTrigger.RULE`. Each costs its pings. A
-                change adds or removes schedules. Default: 1.
-            interval: Between two pings: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, so that the pings of all
-                schedules fall into the same minutes. A change updates the schedules in place. Default: 5 minutes.
+            concurrency: Environments to keep, 1 to 100, or 1 to 5 with `WarmerTrigger.RULE`. Each one costs its pings.
+                A change adds or removes schedules. Default: 1.
+            interval: Time between two pings: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, so that all schedules ping
+                in the same minutes. A change updates the schedules in place. Default: 5 minutes.
             hold: How long a ping occupies its environment, up to 10 s and at least 1 s less than the function's
-                timeout. Two environments are met only by pings that overlap, and all of it is paid for. A change
-                updates the schedules in place. Default: 0 for one environment; for more, 10 s with the scheduler,
-                which is precise to the minute only, and 2 s with a rule, or 1 s less than the timeout.
-            hours: When. Default: always.
-            touch: Also read the weights' pages and run one inference with each ping, which keeps what memory pressure
-                may have pushed out, and costs its time. Default: no.
-            trigger: What sends them. A change replaces the schedules. Default: EventBridge Scheduler.
+                timeout. Pings must overlap to reach different environments. The whole time is billed. A change updates
+                the schedules in place. Default: 0 for one environment. For more: 10 s with the scheduler, which is
+                precise to the minute, and 2 s with a rule; never more than 1 s less than the timeout.
+            hours: When pings are sent. Default: always.
+            touch: Whether each ping also reads the pages of the weights and runs one inference. This brings back what
+                was pushed out of memory, and costs time. Default: no.
+            trigger: What sends the pings. A change replaces the schedules. Default: EventBridge Scheduler.
 
         Returns:
             The choice, for `InferenceFunction(cold_start=...)`, which raises `InvalidInferenceConfig` with the codes
@@ -93,12 +92,12 @@ class ColdStart:
 
     @staticmethod
     def provisioned(concurrency: ProvisionedConcurrency | None = None) -> Provisioned:
-        """Environments are started ahead, and stay: requests within their number meet no cold start at all.
+        """Environments are started ahead and kept. Requests up to their number never meet a cold start.
 
-        Paid for by the hour, used or not. A deployment waits until they have started, and fails if they cannot.
+        They are billed by the hour, used or not. A deployment waits until they have started, and fails if they cannot.
 
         Args:
-            concurrency: How many. A change updates the alias in place. Default: one, always.
+            concurrency: How many. A change updates the alias in place. Default: one environment.
 
         Returns:
             The choice, for `InferenceFunction(cold_start=...)`, which raises `InvalidInferenceConfig` with the codes
@@ -109,16 +108,16 @@ class ColdStart:
 
     @staticmethod
     def snap_start(*, keep_old_versions: bool = False) -> SnapStart:
-        """Lambda starts one environment when a version is published, and each cold start resumes a copy of it.
+        """Lambda starts an environment when a version is published, and each cold start resumes a copy of it.
 
-        Not with a model on a file system, nor with more than 512 MiB of `/tmp`. Paid for by the hour for each version
-        that is there, and for each start.
+        It cannot be used with a model on a file system, nor with more than 512 MiB of `/tmp`. Each existing version is
+        billed by the hour, and each start is billed too.
 
         Args:
-            keep_old_versions: Keep versions when a newer one takes their place, so that `live` can be pointed back at
-                once. Each goes on costing until somebody deletes it: Lambda gives up unused snapshots of Java functions
-                only. A change applies to versions that are replaced from then on. Default: no; CloudFormation deletes
-                a version after `live` has moved, and going back means deploying the former code.
+            keep_old_versions: Whether to keep old versions, so that `live` can be pointed back at once. Each one costs
+                money until somebody deletes it: Lambda deletes unused snapshots of Java functions only. A change
+                applies to versions that are replaced from then on. Default: no; CloudFormation deletes a version after
+                `live` has moved, and to go back the former code must be deployed again.
 
         Returns:
             The choice, for `InferenceFunction(cold_start=...)`, which raises `InvalidInferenceConfig` with the codes
@@ -144,7 +143,7 @@ class Warmed(ColdStart):
     trigger: WarmerTrigger
 
     def hold_ms(self, timeout: Duration) -> int:
-        """How long a ping of a function with this timeout occupies its environment, in milliseconds."""
+        """Milliseconds that a ping of a function with this timeout occupies its environment."""
         if self.hold is not None:
             return int(self.hold.to_milliseconds())
         if self.concurrency == 1:
@@ -168,4 +167,4 @@ class SnapStart(ColdStart):
 
 
 KINDS = (OnDemand, Warmed, Provisioned, SnapStart)
-"""What the factories return."""
+"""What the factories of `ColdStart` return."""

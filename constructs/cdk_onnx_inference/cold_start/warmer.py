@@ -1,78 +1,56 @@
-"""Keeps environments of an inference function from being given up for want of requests."""
+"""Pings a function, so that Lambda does not shut down environments that are idle."""
 
 from __future__ import annotations
 
 import json
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from aws_cdk import Annotations, Duration, Stack, TimeZone
+from aws_cdk import Annotations, Duration, TimeZone
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as events_targets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as scheduler_targets
-from constructs import Construct, Node
+from constructs import Construct
 
-from cdk_onnx_inference import _permissions, _warnings
+from cdk_onnx_inference import _warnings
+from cdk_onnx_inference._scheduler_role import scheduler_role
 from cdk_onnx_inference.errors import InvalidInferenceConfig
 
-from . import _cold_start_validation
-from .cold_start import ColdStart, Warmed, WarmerTrigger, WarmHours
+from . import _warmer_validation
+from .cold_start import Warmed, WarmerTrigger, WarmHours
+
+if TYPE_CHECKING:
+    from cdk_onnx_inference.functions._live_function import LiveFunction
 
 EVENT_SOURCE = "cdk-onnx-inference.warmer"
-"""The member `source` of a ping, by which the handler knows it before it parses anything."""
-
-
-class HasLiveAlias(Protocol):
-    """What can be kept warm: an `InferenceFunction`, or the worker of another construct."""
-
-    @property
-    def node(self) -> Node:
-        """Of the construct."""
-
-    @property
-    def alias(self) -> lambda_.Alias:
-        """What is pinged."""
-
-    @property
-    def timeout(self) -> Duration:
-        """Longest run of one invocation."""
-
-    @property
-    def cold_start(self) -> ColdStart:
-        """What is done about cold starts."""
-
-    @property
-    def reserved_concurrent_executions(self) -> float | None:
-        """Environments that are reserved."""
+"""The member `source` of a ping, by which the handler recognises it."""
 
 
 class Warmer(Construct):
-    """Pings the alias `live`, several environments at once if need be.
+    """Pings the alias `live`, with several pings at once to keep several environments.
 
-    `InferenceFunction(cold_start=ColdStart.warmer(...))` makes one; add another only for other hours. The function
-    needs no permission to invoke itself: each environment has a ping of its own, which occupies it for `hold`, so that
-    the next one needs another. The pings are invocations, paid for as such, and counted by the handler as
-    `WarmerPingWarm` and `WarmerPingCold`.
+    `InferenceFunction(cold_start=ColdStart.warmer(...))` makes one. Add another only for other hours. There is a ping
+    for each environment: each ping occupies its environment for `hold`, so that the next ping reaches another one.
+    Pings are billed as invocations. The handler counts them as `WarmerPingWarm` and `WarmerPingCold`.
 
-    A ping is sent once: what cannot be delivered within a minute is dropped, because the next one follows soon.
+    A ping is sent once. If it cannot be delivered within a minute it is dropped, because the next one follows soon.
 
     Args:
         scope: The parent.
         construct_id: Its id in the parent. A change replaces everything.
-        function: Whose alias is pinged.
-        concurrency: See `ColdStart.warmer`, as for all that follow.
-        interval: Between two pings.
+        function: The function to keep warm.
+        concurrency: See `ColdStart.warmer`, as for all arguments that follow.
+        interval: Time between two pings.
         hold: How long a ping occupies its environment.
-        hours: When.
+        hours: When pings are sent.
         touch: Whether a ping also runs the model.
-        trigger: What sends them.
+        trigger: What sends the pings.
 
     Attributes:
-        schedules: With the scheduler, one for each environment; else empty.
-        rule: With a rule, that rule; else None.
-        role: With the scheduler, what it invokes the alias as; else None.
+        schedules: With EventBridge Scheduler, a schedule for each environment; else empty.
+        rule: With an EventBridge rule, the rule; else None.
+        role: With EventBridge Scheduler, the role with which it invokes the alias; else None.
 
     Raises:
         InvalidInferenceConfig: With all problems: the codes of `ColdStart.warmer`, and `warmer-excluded` for a
@@ -91,7 +69,7 @@ class Warmer(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        function: HasLiveAlias,
+        function: LiveFunction,
         concurrency: int = 1,
         interval: Duration | None = None,
         hold: Duration | None = None,
@@ -103,12 +81,9 @@ class Warmer(Construct):
         options = Warmed(
             concurrency=concurrency, interval=interval, hold=hold, hours=hours, touch=touch, trigger=trigger
         )
-        problems = _cold_start_validation.warmer_excluded(f"{self.node.path}.function", function.cold_start)
-        problems += _cold_start_validation.warmer(
-            self.node.path,
-            options,
-            timeout=function.timeout,
-            reserved=function.reserved_concurrent_executions,
+        problems = _warmer_validation.check_function(f"{self.node.path}.function", function.cold_start)
+        problems += _warmer_validation.check(
+            self.node.path, options, timeout=function.timeout, reserved=function.reserved_concurrent_executions
         )
         if problems:
             raise InvalidInferenceConfig(problems)
@@ -117,18 +92,18 @@ class Warmer(Construct):
         if trigger is WarmerTrigger.RULE:
             self.rule = self._rule(function, options, ping)
         else:
-            self.role = self._role(function)
+            self.role = scheduler_role(self, "Role", alias=function.alias, description=f"Pings {function.node.path}")
             self.schedules = self._schedules(function, options, ping, self.role)
         if isinstance(function.cold_start, Warmed) and function.node.path != scope.node.path:
             Annotations.of(self).add_warning_v2(
                 _warnings.SECOND_WARMER,
-                f"{function.node.path} has a warmer already, by its cold_start=. The pings of both are sent, and paid "
-                "for. Right for other hours; else give one of them the concurrency of both.",
+                f"{function.node.path} has a warmer already, by its cold_start=. Both send pings, which are billed. "
+                "That is right for other hours; otherwise give one of them the concurrency of both.",
             )
 
     @staticmethod
-    def of(scope: Construct, construct_id: str, function: HasLiveAlias, options: Warmed) -> Warmer:
-        """The warmer that `ColdStart.warmer(...)` asks for."""
+    def of(scope: Construct, construct_id: str, function: LiveFunction, options: Warmed) -> Warmer:
+        """Makes the warmer that `ColdStart.warmer(...)` describes."""
         return Warmer(
             scope,
             construct_id,
@@ -142,9 +117,9 @@ class Warmer(Construct):
         )
 
     def _schedules(
-        self, function: HasLiveAlias, options: Warmed, ping: dict[str, object], role: iam.Role
+        self, function: LiveFunction, options: Warmed, ping: dict[str, object], role: iam.Role
     ) -> tuple[scheduler.Schedule, ...]:
-        """By cron, not by rate: a rate counts from each schedule's own creation, and no two pings would meet."""
+        """Uses cron expressions: rates count from each schedule's creation, and the pings would not come together."""
         cron, time_zone = _cron(options)
         target = scheduler_targets.LambdaInvoke(
             function.alias,
@@ -164,34 +139,7 @@ class Warmer(Construct):
             for number in range(options.concurrency)
         )
 
-    def _role(self, function: HasLiveAlias) -> iam.Role:
-        """May invoke the alias, and nothing else; only schedules of this account's default group may take it."""
-        stack = Stack.of(self)
-        return iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal(
-                "scheduler.amazonaws.com",
-                conditions={
-                    "StringEquals": {
-                        "aws:SourceAccount": stack.account,
-                        "aws:SourceArn": stack.format_arn(
-                            service="scheduler", resource="schedule-group", resource_name="default"
-                        ),
-                    }
-                },
-            ),
-            description=f"Pings {function.node.path}",
-            inline_policies={
-                "Invoke": iam.PolicyDocument(
-                    statements=[
-                        iam.PolicyStatement(actions=[*_permissions.INVOKE], resources=[function.alias.function_arn])
-                    ]
-                )
-            },
-        )
-
-    def _rule(self, function: HasLiveAlias, options: Warmed, ping: dict[str, object]) -> events.Rule:
+    def _rule(self, function: LiveFunction, options: Warmed, ping: dict[str, object]) -> events.Rule:
         cron, _ = _cron(options)
         rule = events.Rule(
             self,

@@ -1,1 +1,1 @@
-"""Lambda functions with their versions and the alias that everything invokes."""
+"""Lambda functions, with their versions and the alias that everything invokes."""

@@ -1,59 +1,47 @@
-"""Checks at synth of what was done to a function and its alias after the construct had made them."""
+"""Checks at synth what was done to a function and its alias after they were made."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import jsii
 from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_lambda as lambda_
-from constructs import IValidation, Node
+from constructs import IValidation
 
 from cdk_onnx_inference._tokens import is_unresolved
-from cdk_onnx_inference.cold_start import _cold_start_validation
-from cdk_onnx_inference.cold_start.cold_start import ColdStart, OnDemand
+from cdk_onnx_inference.cold_start import _concurrency
+from cdk_onnx_inference.cold_start.cold_start import OnDemand
 from cdk_onnx_inference.errors import Problem
+
+if TYPE_CHECKING:
+    from ._live_function import LiveFunction
 
 
 @jsii.implements(IValidation)
 class AliasRules:
-    """What Lambda refuses at deployment or does wrong at run time, and CDK takes.
+    """What CDK accepts, but Lambda refuses at deployment or does wrong at run time.
 
     Args:
-        node: Of the construct, for the problems' path.
-        function: Of it.
-        alias: Of it.
-        cold_start: What was chosen.
-        reserved: Environments that are reserved for the function.
-        takes_events: Whether the function's command understands events of a queue or stream. One that speaks HTTP
-            answers them with a 400, which a queue takes for success: the messages would be lost.
+        live: The function with its alias.
+        takes_events: Whether the function's command understands the events of a queue or stream. A command that speaks
+            HTTP answers them with a 400. The queue takes that for success, and the messages are lost.
     """
 
-    def __init__(
-        self,
-        *,
-        node: Node,
-        function: lambda_.Function,
-        alias: lambda_.Alias,
-        cold_start: ColdStart,
-        reserved: float | None,
-        takes_events: bool,
-    ) -> None:
-        self._node = node
-        self._function = function
-        self._alias = alias
-        self._cold_start = cold_start
-        self._reserved = reserved
+    def __init__(self, live: LiveFunction, *, takes_events: bool) -> None:
+        self._live = live
         self._takes_events = takes_events
 
     def validate(self) -> list[str]:
-        """The problems, each as one line with its code."""
+        """The problems, one line each, with their codes."""
         return [str(problem) for problem in (*self._provisioned(), *self._event_sources())]
 
     def _provisioned(self) -> list[Problem]:
-        alias, function = self._alias.node.default_child, self._function.node.default_child
+        alias, function = self._live.alias.node.default_child, self._live.function.node.default_child
         assert isinstance(alias, lambda_.CfnAlias)
         assert isinstance(function, lambda_.CfnFunction)
         initial = alias.provisioned_concurrency_config is not None
-        targets = [made for made in self._alias.node.find_all() if isinstance(made, autoscaling.CfnScalableTarget)]
+        targets = [made for made in self._live.alias.node.find_all() if isinstance(made, autoscaling.CfnScalableTarget)]
         scaled = bool(targets)
         snap_start = function.snap_start is not None
         problems = []
@@ -61,18 +49,20 @@ class AliasRules:
             problems.append(
                 Problem(
                     "alias-weights",
-                    f"{self._node.path}.alias",
+                    f"{self._live.node.path}.alias",
                     "weights on an alias with provisioned concurrency",
                     "weights that CodeDeploy moves, or provisioned concurrency alone",
-                    "Use aws_codedeploy.LambdaDeploymentGroup(alias=...) in place of weights: with weights by hand "
-                    "Lambda refuses the deployment, and its rollback too.",
+                    "Use aws_codedeploy.LambdaDeploymentGroup(alias=...) in place of weights: Lambda refuses the "
+                    "deployment with weights by hand, and its rollback too.",
                 )
             )
         if (initial or scaled) and snap_start:
             problems.append(self._excluded("with SnapStart"))
         elif scaled and not initial:
             problems.append(
-                self._excluded("without an initial value" if isinstance(self._cold_start, OnDemand) else "and a warmer")
+                self._excluded(
+                    "without an initial value" if isinstance(self._live.cold_start, OnDemand) else "and a warmer"
+                )
             )
         for target in targets:
             if not is_unresolved(target.min_capacity) and target.min_capacity < 1:
@@ -89,7 +79,7 @@ class AliasRules:
             problems.append(
                 Problem(
                     "tenant-isolation",
-                    f"{self._node.path}.function",
+                    f"{self._live.node.path}.function",
                     "tenant isolation with provisioned concurrency or SnapStart",
                     "tenant isolation with environments that start on demand",
                     "Use ColdStart.on_demand(), or a function for each tenant.",
@@ -100,7 +90,7 @@ class AliasRules:
     def _excluded(self, how: str) -> Problem:
         return Problem(
             "provisioned-excluded",
-            f"{self._node.path}.alias",
+            f"{self._live.node.path}.alias",
             f"provisioned concurrency {how}",
             "provisioned concurrency by cold_start= alone",
             "Give the function cold_start=ColdStart.provisioned(ProvisionedConcurrency(...)) in place of what it has.",
@@ -108,7 +98,7 @@ class AliasRules:
 
     def _event_sources(self) -> list[Problem]:
         problems = []
-        for mapping in self._alias.node.find_all():
+        for mapping in self._live.alias.node.find_all():
             if not isinstance(mapping, lambda_.CfnEventSourceMapping):
                 continue
             if not self._takes_events:
@@ -124,7 +114,7 @@ class AliasRules:
                 )
             scaling = mapping.scaling_config
             if isinstance(scaling, lambda_.CfnEventSourceMapping.ScalingConfigProperty):
-                problems += _cold_start_validation.event_source_concurrency(
-                    mapping.node.path, scaling.maximum_concurrency, self._reserved
+                problems += _concurrency.of_event_source(
+                    mapping.node.path, scaling.maximum_concurrency, self._live.reserved_concurrent_executions
                 )
         return problems

@@ -1,4 +1,4 @@
-"""A function of a service with what belongs to it: role, log group, versions, and the alias that is invoked."""
+"""A function of a service, with its role, log group, versions and the alias that is invoked."""
 
 from __future__ import annotations
 
@@ -16,43 +16,45 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct, IDependable
 
-from cdk_onnx_inference import _permissions
 from cdk_onnx_inference.cold_start import _readiness
 from cdk_onnx_inference.cold_start.cold_start import ColdStart
 from cdk_onnx_inference.cold_start.warmer import Warmer
 from cdk_onnx_inference.image import _image_context
 from cdk_onnx_inference.image.service_image import AnyServiceImage
-from cdk_onnx_inference.models import _model_objects
-from cdk_onnx_inference.models._model_mount import ModelMount
-from cdk_onnx_inference.models._model_objects import ModelObject
-from cdk_onnx_inference.models._model_publisher import MountAccess
-from cdk_onnx_inference.models._served_models import ServedModel
+from cdk_onnx_inference.models import _s3_objects
+from cdk_onnx_inference.models._mount import ModelMount
+from cdk_onnx_inference.models._publisher import MountAccess
+from cdk_onnx_inference.models._s3_objects import ModelObject
+from cdk_onnx_inference.models._served_model import ServedModel
+
+from ._alias_rules import AliasRules
+from ._role import function_role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What the functions of a service have in common: one image, and for some of them the models.
+    """What the functions of a service have in common: the image, and for some of them the models.
 
     Attributes:
-        scope: The inference function; its path names the image's directory, so that the image is read once.
-        context: Of the image.
-        image_digest: Of the models in the image.
-        signatures: The image's file with the models' signatures.
-        image: Where it comes from.
-        architecture: Of the image, and hence of all functions.
+        scope: The inference function. Its path names the directory of the image's links, so the image is read once.
+        context: The Docker context of the image.
+        image_digest: Digest of the models in the image.
+        signatures: Content of the image's file with the models' signatures.
+        image: Where the image comes from.
+        architecture: The architecture of the image, and so of all functions.
         environment: The inference function's variables.
-        metrics_namespace: Where metrics go.
-        memory_size: What the inference function has, in MB.
-        models: All of them.
-        processed: Whether requests go through a user's own processing.
-        ephemeral_storage_size: What the models need of `/tmp`.
-        mount: The file system with the models.
-        mount_access: To it.
-        vpc: Where functions with the models run.
+        metrics_namespace: CloudWatch namespace of the handler's metrics.
+        memory_size: The inference function's memory, in MB.
+        models: All models.
+        processed: Whether requests go through the user's own processing.
+        ephemeral_storage_size: Size of `/tmp` for functions with the models; None for Lambda's default.
+        mount: The file system with the models, or None.
+        mount_access: How functions mount it, or None.
+        vpc: The VPC that functions with the models run in, or None.
         vpc_subnets: Which subnets of it.
         security_groups: For functions with the models.
-        publications: What must be there before a function can load the models.
-        downloads: Parts of models that are read from S3.
+        publications: What must exist before a function can load the models.
+        downloads: Parts of models that are downloaded from S3.
     """
 
     scope: Construct
@@ -92,7 +94,7 @@ class LiveFunction(Construct):
     _service: Service
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Lets `grantee` invoke the alias, and not the function's other versions."""
+        """Allows `grantee` to invoke the alias, and no other version of the function."""
         return self.alias.grant_invoke(grantee)
 
     def metric(
@@ -103,12 +105,12 @@ class LiveFunction(Construct):
         period: Duration | None = None,
         label: str | None = None,
     ) -> cloudwatch.Metric:
-        """A metric that Lambda itself measures for the alias.
+        """A metric of the alias that Lambda publishes.
 
         Args:
             metric_name: One of https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
             statistic: E.g. `p99`. Default: average.
-            period: What one value is made of. Default: 5 minutes.
+            period: The time that one value covers. Default: 5 minutes.
             label: Name in a graph. Default: CloudWatch's.
         """
         return self.alias.metric(metric_name, statistic=statistic, period=period, label=label)
@@ -116,71 +118,64 @@ class LiveFunction(Construct):
     def metric_duration(
         self, *, statistic: str | None = None, period: Duration | None = None, label: str | None = None
     ) -> cloudwatch.Metric:
-        """Milliseconds that an invocation of the alias took, its start not counted. Default statistic: average."""
+        """Milliseconds that an invocation of the alias took, without the cold start. Default statistic: average."""
         return self.alias.metric_duration(statistic=statistic, period=period, label=label)
 
     def metric_errors(
         self, *, statistic: str | None = None, period: Duration | None = None, label: str | None = None
     ) -> cloudwatch.Metric:
-        """Invocations of the alias that failed: timeouts and crashes, not 4xx answers. Default statistic: sum."""
+        """Invocations of the alias that failed: timeouts and crashes, not responses of 4xx. Default statistic: sum."""
         return self.alias.metric_errors(statistic=statistic, period=period, label=label)
 
     def metric_invocations(
         self, *, statistic: str | None = None, period: Duration | None = None, label: str | None = None
     ) -> cloudwatch.Metric:
-        """Invocations of the alias, failed ones included, throttled ones not. Default statistic: sum."""
+        """Invocations of the alias, including failed ones, but not throttled ones. Default statistic: sum."""
         return self.alias.metric_invocations(statistic=statistic, period=period, label=label)
 
     def metric_throttles(
         self, *, statistic: str | None = None, period: Duration | None = None, label: str | None = None
     ) -> cloudwatch.Metric:
-        """Invocations of the alias that Lambda refused for want of concurrency. Default statistic: sum."""
+        """Invocations of the alias that Lambda refused because no concurrency was left. Default statistic: sum."""
         return self.alias.metric_throttles(statistic=statistic, period=period, label=label)
-
-    def _make_role(
-        self,
-        description: str,
-        *,
-        in_vpc: bool,
-        mount_access: MountAccess | None,
-        further: Mapping[str, Sequence[iam.PolicyStatement]] | None = None,
-    ) -> iam.Role:
-        """A role whose policies are part of it, so that they exist before the function that Lambda checks them for."""
-        statements: dict[str, Sequence[iam.PolicyStatement]] = {
-            "WriteLogs": [
-                iam.PolicyStatement(actions=[*_permissions.WRITE_LOGS], resources=[self.log_group.log_group_arn])
-            ]
-        }
-        if in_vpc:
-            statements["ManageNetworkInterfaces"] = [
-                iam.PolicyStatement(actions=[*_permissions.MANAGE_NETWORK_INTERFACES], resources=["*"])
-            ]
-        if mount_access is not None:
-            statements["ReadModels"] = mount_access.statements
-        return iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=description,
-            inline_policies={
-                name: iam.PolicyDocument(statements=[*of]) for name, of in {**statements, **(further or {})}.items()
-            },
-        )
 
     def _make(
         self,
         service: Service,
         *,
         command: str,
-        memory_size: int,
-        environment: Mapping[str, str],
+        description: str,
+        role_description: str,
         with_models: bool,
         takes_events: bool,
-        description: str,
+        memory_size: int,
+        environment: Mapping[str, str],
+        policies: Mapping[str, Sequence[iam.PolicyStatement]],
     ) -> None:
-        """Makes the function, its version and its alias, with `timeout`, `role` and so on, which are there already."""
+        """Makes the role, the function, its version and its alias.
+
+        `timeout`, `cold_start`, `reserved_concurrent_executions` and `log_group` must be set before.
+
+        Args:
+            service: What it has in common with the service's other functions.
+            command: The image's command, one of `_commands`.
+            description: The function's description.
+            role_description: The role's description.
+            with_models: Whether it loads the models: then it has their VPC, mount, `/tmp` and permissions.
+            takes_events: See `AliasRules`.
+            memory_size: In MB.
+            environment: All variables.
+            policies: What it may do beyond logging and reading the models, by policy name.
+        """
         self._service = service
         access = service.mount_access if with_models else None
+        self.role = function_role(
+            self,
+            description=role_description,
+            log_group=self.log_group,
+            in_vpc=with_models and service.vpc is not None,
+            policies={**({"ReadModels": access.statements} if access else {}), **policies},
+        )
         with _image_context.docker_image_code(
             service.scope,
             service.context,
@@ -218,13 +213,14 @@ class LiveFunction(Construct):
         if with_models:
             self.version.node.add_dependency(*service.publications, *self._let_read(service))
         self.alias = _readiness.live_alias(self, self.version, self.cold_start)
-        self.scalable_target, self.warmer = _readiness.keep_ready(self, self, takes_events=takes_events)
+        self.node.add_validation(AliasRules(self, takes_events=takes_events))
+        self.scalable_target, self.warmer = _readiness.keep_ready(self)
 
     def _let_read(self, service: Service) -> list[iam.Policy]:
-        """Lets the function read the objects that it downloads, by a policy of these objects' own.
+        """Allows the function to read the objects that it downloads, with a separate policy for each set of models.
 
-        A new model makes a new policy, and CloudFormation removes the old one last, when the alias has moved: until
-        then the version that is serving reads what it needs.
+        A new model makes a new policy. CloudFormation deletes the old policy last, after the alias has moved, so the
+        version that serves until then can still read its model.
         """
         if not service.downloads:
             return []
@@ -236,6 +232,6 @@ class LiveFunction(Construct):
                 self,
                 f"ReadModel{digest.hexdigest()[:8]}",
                 roles=[self.role],
-                statements=[_model_objects.read_statement(service.downloads)],
+                statements=[_s3_objects.read_statement(service.downloads)],
             )
         ]

@@ -1,1 +1,1 @@
-"""The image of a service: the runtime, its models, the user's own processing."""
+"""The container image of a service: the runtime, the models, the user's processing."""

@@ -1,8 +1,8 @@
-"""Composes the Docker context: the runtime, the model, the user's processing.
+"""Composes the Docker context of the image: the runtime, the models, the user's processing.
 
-The context is a directory of links. CDK follows them, so it hashes the contents and copies each file once, into
-`cdk.out/asset.<hash>`; afterwards the links are removed. Only the files named here are in it: neither bytecode nor
-editors' leavings, so a checkout and an installed wheel make the same hash on every machine.
+The context is a directory of symbolic links. CDK follows them: it hashes the contents and copies each file once, into
+`cdk.out/asset.<hash>`. Then the links are removed. The context has only the files that are named here, without bytecode
+and files of editors, so that a checkout and an installed wheel have the same hash on every machine.
 """
 
 from __future__ import annotations
@@ -20,32 +20,11 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from cdk_onnx_inference.errors import Problem
-from cdk_onnx_inference.models._model_files import MAX_BYTES
+from cdk_onnx_inference.models._local_model import MAX_BYTES
 from cdk_onnx_inference.models._signature import SIGNATURES
 
 from . import _runtime_assets
 from .service_image import AnyServiceImage, EcrImage
-
-HTTP_HANDLER = "onnx_handler.http.handler"
-"""Command of the image for a function behind an API. One image serves many functions: each has a command of its own."""
-
-PUBLISH_HANDLER = "onnx_handler.publish.handler"
-"""Command for the function that puts models on a mounted file system."""
-
-QUEUE_HANDLER = "onnx_handler.queue.handler"
-"""Command for the worker, which takes jobs from a queue."""
-
-JOB_API_HANDLER = "onnx_handler.job_api.handler"
-"""Command for the function that takes jobs in and answers for them."""
-
-DEAD_LETTERS_HANDLER = "onnx_handler.dead_letters.handler"
-"""Command for the function that records why jobs were given up."""
-
-SWEEP_HANDLER = "onnx_handler.sweep.handler"
-"""Command for the function that records which jobs are past their deadline."""
-
-VERIFY_HANDLER = "onnx_handler.verify.handler"
-"""The command of the hooks of a deployment."""
 
 MODEL_DIRECTORY = "model"
 PROCESSING_DIRECTORY = "processing"
@@ -59,27 +38,26 @@ _RUNTIME_FILES = (
 )
 _RUNTIME_PACKAGE = "onnx_handler"
 _NO_MODEL = f"{MODEL_DIRECTORY}/README"
-"""In place of a model: the Dockerfile copies the directory, and an empty one may get lost between synth and build."""
+"""Stands in for a model: the Dockerfile copies the directory, and an empty one may get lost between synth and build."""
 
 _RUNTIME_BYTES = 800 * 1000**2
-"""What the image holds besides: AWS's base, Python, onnxruntime and numpy; with room for the next release of each."""
+"""Size of the rest of the image: AWS's base, Python, onnxruntime and numpy, and some room for their next releases."""
 _BYTECODE = (".pyc", ".pyo")
 
 Context = Mapping[str, Path]
-"""Relative posix name in the image's task root -> file on this machine."""
+"""Relative POSIX name in the image's task root -> file on this machine."""
 
 
 def compose(path: str, model: Context, processing: Context) -> tuple[dict[str, Path], list[Problem]]:
-    """Puts the parts together.
+    """Puts the files together.
 
     Args:
-        path: Prefix of the problems' paths: that of the construct.
+        path: Prefix of the problems' paths: the construct's.
         model: Contents of the image's `model/`.
-        processing: Contents of its `processing/`; these replace the runtime's own, which are empty.
+        processing: Contents of the image's `processing/`. They replace the runtime's own empty requirements.
 
     Returns:
-        The context, a problem for each file of the user's whose place another one takes, and one if the image would
-        be too large.
+        The context, and a problem for each file with the name of another one, and for an image that would be too large.
     """
     runtime = _runtime_assets.runtime_directory()
     context = _runtime_files(runtime)
@@ -128,52 +106,51 @@ def docker_image_code(
     model_digest: str,
     architecture: lambda_.Architecture,
     command: str,
-    signatures: str | None = None,
-    image: AnyServiceImage | None = None,
+    signatures: str,
+    image: AnyServiceImage,
 ) -> Iterator[lambda_.DockerImageCode]:
     """The image as code for a `DockerImageFunction`, which must be made inside the `with` block.
 
     Args:
-        scope: The construct that will own the function; its path names the links' directory.
+        scope: The construct that will own the function. Its path names the directory with the links.
         context: What `compose` returned.
-        model_digest: Of the models in the image, or empty. It goes into the asset's hash: CDK hashes a file that has
-            no zero byte in its first 8 KiB as text, which makes all bytes that are no UTF-8 the same, so two sets of
-            weights could have one hash.
-        architecture: The function's; the image's platform is derived from it, so the two cannot differ.
-        command: The image's command, e.g. `HTTP_HANDLER`.
-        signatures: Content of the file with the models' signatures. Default: the runtime's own, which knows none.
-        image: Where it comes from. Default: it is built of the context.
+        model_digest: Digest of the models in the image, or empty. It becomes part of the asset's hash, because CDK's
+            own hash could be the same for two sets of weights: it reads a file without a zero byte in its first 8 KiB
+            as text, in which all bytes that are not UTF-8 look the same.
+        architecture: The function's. The image is built for the same.
+        command: The image's command, one of `_commands`.
+        signatures: Content of the file with the models' signatures.
+        image: Where the image comes from.
     """
     if isinstance(image, EcrImage):
         yield lambda_.DockerImageCode.from_ecr(image.repository, tag_or_digest=image.digest, cmd=[command])
         return
-    directory = _links_directory(scope, context, signatures or "")
+    directory = _links_directory(scope, context, signatures)
     shutil.rmtree(directory, ignore_errors=True)
     try:
         for name, file in context.items():
             link = directory / name
             link.parent.mkdir(parents=True, exist_ok=True)
             _link(file, link)
-        if signatures is not None:
-            (directory / SIGNATURES).unlink()
-            (directory / SIGNATURES).write_text(signatures, encoding="utf-8")
+        (directory / SIGNATURES).unlink()
+        (directory / SIGNATURES).write_text(signatures, encoding="utf-8")
         yield lambda_.DockerImageCode.from_image_asset(
             str(directory),
             cmd=[command],
-            platform=_platform(architecture),
+            platform=ecr_assets.Platform.custom(architecture.docker_platform),
             follow_symlinks=SymlinkFollowMode.ALWAYS,
             extra_hash=model_digest,
         )
     finally:
-        if not scope.node.try_get_context("aws:cdk:disable-asset-staging"):  # else the template names the links
+        if not scope.node.try_get_context("aws:cdk:disable-asset-staging"):  # without staging, the template names them
             shutil.rmtree(directory, ignore_errors=True)
 
 
 def _links_directory(scope: Construct, context: Context, signatures: str) -> Path:
-    """A directory in the cloud assembly, the same at every synth of the same files.
+    """A directory in the cloud assembly: the same one for the same files, at every synth.
 
-    CDK remembers the hashes of large files by directory, within a process and on disk: a random temporary directory
-    would make it read the weights again at each synth, and one that says nothing of the files would mislead it.
+    CDK caches the hashes of large files by directory, in the process and on disk. With a random directory it would read
+    the weights again at each synth; with a fixed one it would miss that files have changed.
     """
     stage = Stage.of(scope)
     if stage is None:
@@ -190,10 +167,6 @@ def _link(file: Path, link: Path) -> None:
         link.symlink_to(file.resolve())
     except OSError:  # Windows without the privilege to make links
         shutil.copyfile(file, link)
-
-
-def _platform(architecture: lambda_.Architecture) -> ecr_assets.Platform:
-    return ecr_assets.Platform.custom(architecture.docker_platform)
 
 
 def _runtime_files(runtime: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Checks a user's processing file and its requirements, without running either."""
+"""Checks a user's processing file and its requirements, without running or installing them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from cdk_onnx_inference._tokens import is_unresolved
+from cdk_onnx_inference._tokens import KNOWN_AT_DEPLOYMENT, is_unresolved
 from cdk_onnx_inference.errors import Problem
-from cdk_onnx_inference.models._onnxruntime_limits import PYTHON
 
 from .processing import Processing
 
-HOOKS = ("preprocess", "postprocess")
+_HOOKS: Final = ("preprocess", "postprocess")
 """The functions that the handler looks for."""
 
-REQUIREMENTS = "requirements.txt"
+PYTHON: Final = (3, 13)
+"""Python of the image's base, for which the file is written."""
+
+_REQUIREMENTS = "requirements.txt"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.py")
 _LOCAL_OPTION = re.compile(
@@ -31,12 +34,12 @@ _LOCAL_PATH = re.compile(r"(\.{0,2}/|\.{1,2}$|~|file:|[A-Za-z]:[\\/])|.*@\s*file
 
 @dataclass(frozen=True, slots=True)
 class ProcessingFiles:
-    """A processing file that is fit to be put into the image.
+    """A processing file that can go into the image.
 
     Attributes:
         module: Name of the user's file in the image's `processing/` directory.
         files: What goes into that directory: name -> file on this machine.
-        unparsed: Why the file could not be judged by the Python that synthesises, or None.
+        unparsed: Why the Python that synthesises could not parse the file, or None.
     """
 
     module: str
@@ -48,7 +51,7 @@ def collect(path: str, processing: Processing) -> tuple[ProcessingFiles | None, 
     """Reads the files.
 
     Args:
-        path: Prefix of the problems' paths: that of the argument which holds the processing.
+        path: Prefix of the problems' paths: the argument that holds the processing.
         processing: What the user gave.
 
     Returns:
@@ -80,7 +83,7 @@ def collect(path: str, processing: Processing) -> tuple[ProcessingFiles | None, 
         return None, problems
     files = {file.name: file}
     if requirements is not None:
-        files[REQUIREMENTS] = requirements
+        files[_REQUIREMENTS] = requirements
     return ProcessingFiles(file.name, files, unparsed), []
 
 
@@ -93,7 +96,7 @@ def _existing(path: str, value: str | os.PathLike[str]) -> tuple[Path | None, li
         Problem(
             "processing-missing",
             path,
-            "a value that is known only at deployment" if unresolved else f"{text!r}, which is no file",
+            KNOWN_AT_DEPLOYMENT if unresolved else f"{text!r}, which is no file",
             "a file on this machine",
             "Check the path. A relative one is relative to the current directory.",
         )
@@ -101,7 +104,7 @@ def _existing(path: str, value: str | os.PathLike[str]) -> tuple[Path | None, li
 
 
 def _hooks(path: str, file: Path) -> tuple[str | None, list[Problem]]:
-    """Parses the file. Syntax of a newer Python may be right in the image and unknown here: no problem then."""
+    """Parses the file. Syntax that this Python does not know is no problem if the image has a newer Python."""
     try:
         tree = ast.parse(importlib.util.decode_source(file.read_bytes()), filename=file.name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -117,7 +120,7 @@ def _hooks(path: str, file: Path) -> tuple[str | None, list[Problem]]:
             )
         ]
     names = dict(_module_names(tree.body))
-    hooks = [hook for hook in HOOKS if hook in names or "*" in names]
+    hooks = [hook for hook in _HOOKS if hook in names or "*" in names]
     coroutines = [hook for hook in hooks if isinstance(names.get(hook), ast.AsyncFunctionDef)]
     if hooks and not coroutines:
         return None, []
@@ -133,7 +136,7 @@ def _hooks(path: str, file: Path) -> tuple[str | None, list[Problem]]:
 
 
 def _module_names(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
-    """Names that the statements bind in the module, however they do it; `*` for a star import."""
+    """The names that the statements bind in the module, in whatever way; `*` for a star import."""
     for statement in body:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield statement.name, statement

@@ -1,7 +1,7 @@
 """Finds the runtime directory (Dockerfile, handler, requirements) in an installed wheel and in a checkout.
 
-Not `importlib.resources`: the path goes to CDK, which wants a real directory. In an editable install the build
-backend leaves a stale copy of the runtime in site-packages; it is not looked at, because this file is then in the
+It does not use `importlib.resources`, because CDK needs the path of a real directory. In an editable install the build
+backend leaves an outdated copy of the runtime in site-packages. That copy is never used: this file is then in the
 checkout.
 """
 
@@ -19,8 +19,7 @@ def runtime_directory(package: Path = _PACKAGE) -> Path:
         package: Directory of this package.
 
     Raises:
-        FileNotFoundError: It is in neither of the two places; the message names both. That is a broken installation,
-            not a wrong configuration.
+        FileNotFoundError: It is in neither of the two places, which the message names. The installation is broken.
     """
     installed = package / "_runtime"
     checkout = package.parent.parent / "runtime"

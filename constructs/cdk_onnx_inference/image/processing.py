@@ -1,4 +1,4 @@
-"""A user's own pre- and post-processing, run in the function around the model."""
+"""The user's own pre- and post-processing, which runs in the function before and after the model."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Processing:
-    """A Python file with `preprocess(request)` and/or `postprocess(outputs)`, beside the model in the image.
+    """A Python file with `preprocess(request)`, `postprocess(outputs)`, or both. It goes into the image with the model.
 
-    `preprocess(request) -> dict[str, numpy.ndarray]` makes the model's inputs out of `request.inputs` (a dict of
-    arrays), `request.parameters` and `request.id`; `postprocess(outputs) -> dict[str, numpy.ndarray]` makes the
-    response's outputs out of the model's. BYTES tensors are arrays of `bytes` objects. Module-level lists `INPUTS`
-    and `OUTPUTS` of `{"name": ..., "datatype": ..., "shape": [...]}` replace the model's signature in the metadata
-    that clients see.
+    `preprocess(request) -> dict[str, numpy.ndarray]` returns the model's inputs, made from `request.inputs` (a dict of
+    arrays), `request.parameters` and `request.id`. `postprocess(outputs) -> dict[str, numpy.ndarray]` returns the
+    outputs of the response, made from the model's outputs. BYTES tensors are arrays of `bytes` objects. Module-level
+    lists `INPUTS` and `OUTPUTS` of `{"name": ..., "datatype": ..., "shape": [...]}` replace the model's signature in
+    the metadata that clients see.
 
-    Any change to either file makes a new image and publishes a new version of the function.
+    A change to either file makes a new image and publishes a new version of the function.
 
     Args:
-        file: The .py file. It is loaded once per execution environment, during its start.
-        requirements: A pip requirements file with what `file` imports beyond numpy and the standard library. Only
-            packages of an index or https URLs: what a line would take from this machine is not in the image. Default:
-            nothing is added to the image.
+        file: The .py file. Each execution environment loads it once, when it starts.
+        requirements: A pip requirements file with the packages that `file` imports beyond numpy and the standard
+            library. They must come from a package index or from https URLs, because the image has no files of this
+            machine. Default: no packages.
 
     The construct that is given it raises `InvalidInferenceConfig` with the codes `processing-missing`,
     `processing-name`, `processing-syntax`, `processing-functions` or `processing-requirements`.

@@ -1,4 +1,4 @@
-"""Where the image of a service comes from: built with the deployment, or built before and named by its digest."""
+"""Where the image of a service comes from: built by the deployment, or taken from a repository by its digest."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class ServiceImage:
 
     @staticmethod
     def built() -> BuiltImage:
-        """`cdk deploy` builds it, and pushes it to the repository of the account's bootstrap stack."""
+        """`cdk deploy` builds it and pushes it to the repository of the account's bootstrap stack. The default."""
         return BuiltImage()
 
     @staticmethod
     def from_ecr(repository: ecr.IRepository, *, digest: str) -> EcrImage:
-        """It was built before, of the same model and the same release of this library, and is taken as it is.
+        """An image that was built before, with the same model and the same release of this library.
 
-        For an account that builds, and others that only deploy: what was tested is what runs, to the byte. Build it of
-        what `cdk synth` writes, `docker build cdk.out/asset.HASH`, and push it. The repository must be in the
-        function's region, and its policy must let Lambda pull for the other account:
+        Use it when one account builds and others only deploy: they then run exactly the image that was tested. Build it
+        from what `cdk synth` writes, with `docker build cdk.out/asset.HASH`, and push it. The repository must be in the
+        function's region. If it belongs to another account, its policy must allow Lambda to pull for this one:
         https://docs.aws.amazon.com/lambda/latest/dg/images-create.html
 
         Args:
             repository: The repository, e.g. `ecr.Repository.from_repository_arn(...)` of another account.
-            digest: `sha256:` and 64 hexadecimal digits. Not a tag: when a tag is pushed again, the template stays the
-                same, and nothing is deployed. A change publishes a new version.
+            digest: `sha256:` and 64 hexadecimal digits. A tag would not do: when it is pushed again the template stays
+                the same, so nothing is deployed. A change publishes a new version.
         """
         return EcrImage(repository=repository, digest=digest)
 
@@ -53,10 +53,11 @@ class EcrImage(ServiceImage):
 
 
 AnyServiceImage = BuiltImage | EcrImage
+"""What the factories of `ServiceImage` return."""
 
 
 def check(path: str, image: AnyServiceImage) -> list[Problem]:
-    """The digest."""
+    """Checks the digest of an image from a repository."""
     if isinstance(image, BuiltImage) or is_unresolved(image.digest) or _DIGEST.fullmatch(image.digest):
         return []
     return [

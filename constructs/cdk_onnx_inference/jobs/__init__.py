@@ -1,1 +1,1 @@
-"""Asynchronous inference."""
+"""Asynchronous inference: jobs that are queued, and answered later."""

@@ -1,20 +1,21 @@
-"""Checks the arguments of `AsyncInference` against each other, and against what AWS allows."""
+"""Checks the arguments of `AsyncInference` against each other and against AWS's limits."""
 
 from __future__ import annotations
 
 from aws_cdk import Duration
-from aws_cdk import aws_logs as logs
 
-from cdk_onnx_inference import _validation
-from cdk_onnx_inference._tokens import is_unresolved
+from cdk_onnx_inference import _validation, _warnings
+from cdk_onnx_inference._tokens import KNOWN_AT_DEPLOYMENT, is_unresolved
 from cdk_onnx_inference.api import _api_validation
 from cdk_onnx_inference.api._routes import JOB_ROUTES
-from cdk_onnx_inference.api.api_auth import AnyApiAuth, ApiAuth
-from cdk_onnx_inference.api.api_type import AnyApiType, ApiType
-from cdk_onnx_inference.api.cors import Cors
+from cdk_onnx_inference.api.api_auth import ApiAuth
+from cdk_onnx_inference.api.api_type import ApiType
 from cdk_onnx_inference.api.inference_api import InferenceApi
 from cdk_onnx_inference.api.throttle import Throttle
 from cdk_onnx_inference.errors import Problem
+
+from . import _queues
+from .job_api import JobApiOptions
 
 _MOST_SECONDS = 14 * 86_400
 _LONGEST_RETENTION = 3650 * 86_400
@@ -22,7 +23,7 @@ _SQS_BATCHING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-confi
 
 
 def seconds(value: Duration | None) -> int | None:
-    """A duration's whole seconds; None if it has none, or is known only at deployment."""
+    """A duration in seconds. None if it is not whole seconds, not known at synth, or no duration."""
     if not isinstance(value, Duration) or value.is_unresolved():
         return None
     milliseconds = value.to_milliseconds()
@@ -30,13 +31,13 @@ def seconds(value: Duration | None) -> int | None:
 
 
 def worker_timeout(path: str, value: Duration) -> list[Problem]:
-    """1 to 900 whole seconds, known at synth: other values are derived from it."""
+    """1 to 900 whole seconds, known at synth because other values are derived from it."""
     if isinstance(value, Duration) and value.is_unresolved():
         return [
             Problem(
                 "worker-timeout-unresolved",
                 path,
-                "a value that is known only at deployment",
+                KNOWN_AT_DEPLOYMENT,
                 "a timeout that is known at synth",
                 "The queue's visibility timeout is derived from it: give e.g. Duration.seconds(60).",
             )
@@ -50,13 +51,12 @@ def batch(path: str, size: float, window: Duration) -> list[Problem]:
         "batch-size-range", f"{path}.batch_size", size, 1, 10_000, "jobs", _SQS_BATCHING
     )
     given = seconds(window)
-    unknown = isinstance(window, Duration) and window.is_unresolved()
-    if unknown or given is None or given > 300:
+    if given is None or given > 300:
         problems.append(
             Problem(
                 "batching-window-range",
                 f"{path}.batching_window",
-                window.to_human_string() if isinstance(window, Duration) and not unknown else repr(window),
+                _validation.duration_text(window),
                 "0 to 300 whole seconds, known at synth, as a Duration",
                 f"Give e.g. Duration.seconds(1). {_SQS_BATCHING}",
             )
@@ -82,7 +82,7 @@ def micro_batch(path: str, value: float) -> list[Problem]:
 
 
 def times(path: str, timeout: Duration, job_timeout: Duration, retention: Duration) -> list[Problem]:
-    """A deadline that one attempt can meet, and records that are kept for a sensible time."""
+    """A deadline that one attempt can meet, and a retention within limits."""
     problems = _period("job-timeout-range", f"{path}.job_timeout", job_timeout, _MOST_SECONDS, "Duration.hours(1)")
     attempt, deadline = seconds(timeout), seconds(job_timeout)
     if not problems and attempt is not None and deadline is not None and deadline < attempt:
@@ -100,54 +100,38 @@ def times(path: str, timeout: Duration, job_timeout: Duration, retention: Durati
     )
 
 
-def _period(code: str, path: str, value: Duration, most: int, example: str) -> list[Problem]:
-    given = seconds(value)
-    if given is not None and 1 <= given <= most:
+def second_attempt(timeout: Duration, window: Duration, job_timeout: Duration) -> list[tuple[str, str]]:
+    """A warning, as id and text, if a job expires before an attempt that crashed can be repeated."""
+    visibility = _queues.visibility_timeout(timeout, window).to_seconds()
+    if job_timeout.to_seconds() > visibility:
         return []
-    known = isinstance(value, Duration) and not value.is_unresolved()
     return [
-        Problem(
-            code,
-            path,
-            value.to_human_string() if known else "a value known only at deployment" if value else repr(value),
-            f"1 to {most} whole seconds, known at synth, as a Duration",
-            f"Give e.g. {example}.",
+        (
+            _warnings.NO_SECOND_ATTEMPT,
+            f"An attempt that crashes is repeated after {visibility:g} s, 6 times the worker's timeout plus the "
+            f"batching window. Jobs expire after {job_timeout.to_seconds():g} s, so each is tried once. Give jobs a "
+            "longer job_timeout, or the worker a shorter timeout.",
         )
     ]
 
 
-def api_options(
-    path: str,
-    api: InferenceApi | None,
-    api_type: AnyApiType | None,
-    auth: AnyApiAuth | None,
-    throttle: Throttle | None,
-    cors: Cors | None,
-    access_log_group: logs.ILogGroup | None,
-) -> list[Problem]:
-    """Of an API of the jobs' own, or that there are none of these."""
+def api_options(path: str, api: InferenceApi | None, options: JobApiOptions) -> list[Problem]:
+    """The options of a new API; with an existing API, that there are none."""
     if api is None:
         return _api_validation.check(
             path,
-            api_type=api_type or ApiType.http_api(),
-            auth=auth or ApiAuth.iam(),
-            throttle=throttle or Throttle(),
-            cors=cors,
+            api_type=options["api_type"] or ApiType.http_api(),
+            auth=options["auth"] or ApiAuth.iam(),
+            throttle=options["throttle"] or Throttle(),
+            cors=options["cors"],
         )
-    options = {
-        "api_type": api_type,
-        "auth": auth,
-        "throttle": throttle,
-        "cors": cors,
-        "access_log_group": access_log_group,
-    }
     problems = [
         Problem(
             "api-options",
             f"{path}.{name}",
             f"{name}= together with api=",
-            "options of an API of its own, or an API that is there already",
-            "Leave it out: the jobs share what the API has.",
+            "options of a new API, or an existing API",
+            "Leave it out: the jobs have the options of the API.",
         )
         for name, value in options.items()
         if value is not None
@@ -163,3 +147,18 @@ def api_options(
             )
         )
     return problems
+
+
+def _period(code: str, path: str, value: Duration, most: int, example: str) -> list[Problem]:
+    given = seconds(value)
+    if given is not None and 1 <= given <= most:
+        return []
+    return [
+        Problem(
+            code,
+            path,
+            _validation.duration_text(value),
+            f"1 to {most} whole seconds, known at synth, as a Duration",
+            f"Give e.g. {example}.",
+        )
+    ]

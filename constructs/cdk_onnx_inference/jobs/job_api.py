@@ -1,6 +1,8 @@
-"""The API of jobs, when they have one of their own."""
+"""The API of jobs, if they are not published on an existing API."""
 
 from __future__ import annotations
+
+from typing import TypedDict
 
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -14,8 +16,18 @@ from cdk_onnx_inference.api.throttle import Throttle
 from cdk_onnx_inference.functions.service_function import ServiceFunction
 
 
+class JobApiOptions(TypedDict):
+    """The arguments of `AsyncInference` that are meant for a `JobApi`. None for the defaults of `InferenceApi`."""
+
+    api_type: AnyApiType | None
+    auth: AnyApiAuth | None
+    throttle: Throttle | None
+    cors: Cors | None
+    access_log_group: logs.ILogGroup | None
+
+
 class JobApi(PublishedApi):
-    """Publishes the jobs of an `AsyncInference`, which makes it, and takes its arguments from `InferenceApi`.
+    """Publishes the jobs of an `AsyncInference`, which makes it. Its options are those of `InferenceApi`.
 
     Attributes:
         api: The `HttpApi` or `RestApi`.

@@ -23,12 +23,11 @@ class NoticesToEventBus:
 
 
 class JobNotices:
-    """Who is told that a job is finished, once for each job that has got its final status.
+    """Who is told that a job is finished. There is one notice for each job that gets its final status.
 
-    A notice is JSON: `{"id", "model", "status", "created_at", "updated_at"}`, all of them strings, the last two
-    milliseconds since 1970. It says that a job is finished, not what its result is. It comes from the table's stream by
-    an EventBridge pipe, so no code sends it, and none can forget to. Like everything that comes from a stream it may,
-    rarely, come twice.
+    A notice is JSON: `{"id", "model", "status", "created_at", "updated_at"}`. All values are strings; the last two are
+    milliseconds since 1970. A notice does not have the result. It comes from the table's stream through an EventBridge
+    pipe, so it does not depend on code of the functions. In rare cases a notice comes twice.
     """
 
     @staticmethod
@@ -36,8 +35,8 @@ class JobNotices:
         """Notices are published on an SNS topic.
 
         Args:
-            topic: A standard topic, in the stack's region. If it is encrypted with a key of your own, let
-                `AsyncInference.notices_role` use it.
+            topic: A standard topic in the stack's region. If it is encrypted with a KMS key of your own, allow
+                `AsyncInference.notices_role` to use the key.
         """
         return NoticesToTopic(topic)
 
@@ -45,10 +44,10 @@ class JobNotices:
     def event_bus(event_bus: events.IEventBus) -> NoticesToEventBus:
         """Notices are events on an EventBridge bus, with the source `cdk-onnx-inference`.
 
-        Their detail type is `Inference job finished`, and their detail the notice.
+        The detail type is `Inference job finished`, and the detail is the notice.
 
         Args:
-            event_bus: In the stack's region.
+            event_bus: An event bus in the stack's region.
         """
         return NoticesToEventBus(event_bus)
 

@@ -1,7 +1,7 @@
-"""Reads what synth must know about an ONNX file, without the `onnx` package.
+"""Reads what synth needs from an ONNX file, without the `onnx` package.
 
-An ONNX file is one protobuf message, `ModelProto`. This reader walks its wire format: it decodes the few small fields
-it wants and steps over the rest, so a graph of a gigabyte costs neither memory nor time. Field numbers are those of
+An ONNX file is one protobuf message, `ModelProto`. This reader decodes the few small fields that it needs and skips the
+rest, so that a graph of a gigabyte costs neither memory nor time. Field numbers are those of
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; the wire format is that of
 https://protobuf.dev/programming-guides/encoding/.
 """
@@ -32,12 +32,12 @@ class OnnxFile:
     """What an ONNX file says about itself.
 
     Args:
-        ir_version: Version of the ONNX format the file is written in.
+        ir_version: Version of the ONNX format that the file is written in.
         opsets: Operator set version by domain; the domain of the standard operators is the empty string.
-        external_data: Location -> number of bytes that the file must have at least, for each file that holds weights.
-            A location is as written in the model: meant relative to the model's directory, but not checked here.
+        external_data: Location -> least number of bytes that the file must have, for each file with weights. Locations
+            are as the model has them: relative to its directory. They are not checked here.
         weights_in_graph: Bytes of tensors that are inside the file itself.
-        signature: Inputs and outputs, or None if one is no tensor that the Open Inference Protocol can carry.
+        signature: Inputs and outputs, or None if the Open Inference Protocol has no datatype for one of them.
     """
 
     ir_version: int
@@ -48,19 +48,19 @@ class OnnxFile:
 
 
 def is_git_lfs_pointer(path: Path) -> bool:
-    """Whether the file is the small text that Git LFS leaves in place of a file it has not fetched."""
+    """Whether the file is the small text file that Git LFS leaves in place of a file that was not fetched."""
     with path.open("rb") as file:
         return file.read(len(_GIT_LFS_POINTER)) == _GIT_LFS_POINTER
 
 
 def read_onnx_file(path: Path) -> OnnxFile:
-    """Reads the header, and the places of all weights, of an ONNX model.
+    """Reads the header of an ONNX model, and where its weights are.
 
     Args:
         path: The file; it is mapped, not read into memory.
 
     Raises:
-        UnreadableOnnxFile: It is empty, cut off, or something other than an ONNX model.
+        UnreadableOnnxFile: It is empty, cut off, or not an ONNX model.
         OSError: It cannot be opened.
     """
     with path.open("rb") as file:
@@ -72,7 +72,7 @@ def read_onnx_file(path: Path) -> OnnxFile:
 
 @dataclass(slots=True)
 class _Reader:
-    """One pass over a `ModelProto`. Each method takes the span of one message and knows that message's fields."""
+    """One pass over a `ModelProto`. Each method takes the span of one message and knows its fields."""
 
     content: mmap.mmap
     external_data: dict[str, int] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class _Reader:
                 (self.inputs if number == 11 else self.outputs).append(self._value_info(_span(value)))
 
     def _signature(self) -> Signature | None:
-        """Inputs that have an initializer are optional; onnxruntime does not count them among a session's inputs."""
+        """Without the inputs that have an initializer: they are optional, and not among the inputs of a session."""
         inputs = [tensor for tensor in self.inputs if tensor is None or tensor.name not in self.initializers]
         known = [tensor for tensor in (*inputs, *self.outputs) if tensor is not None]
         if len(known) < len(inputs) + len(self.outputs):
@@ -233,7 +233,7 @@ class _Reader:
             raise UnreadableOnnxFile("a name in it is not UTF-8") from None
 
     def _fields(self, span: _Span) -> Iterator[tuple[int, int | _Span]]:
-        """The fields of the message in `span`: number, and the integer or the span of the bytes."""
+        """The fields of the message in `span`: the field number, and its integer or the span of its bytes."""
         position, end = span
         while position < end:
             key, position = self._varint(position, end)

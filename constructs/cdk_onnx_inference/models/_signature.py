@@ -1,7 +1,7 @@
-"""What a model takes and gives, as far as synth knows, and the file of the image that says so.
+"""The inputs and outputs of a model, as far as synth knows them, and the file in the image that lists them.
 
-Functions of a service that do not load the model, such as the job API, check requests against this file
-(`onnx_handler.signatures` reads it): a request that cannot succeed is refused before it costs a place in a queue.
+Functions of a service that do not load the models, such as the job API, check requests against this file. A request
+that cannot succeed is then refused before it is queued.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ DATATYPES: Mapping[int, str] = {
     13: "UINT64",
     16: "BF16",
 }
-"""TensorProto.DataType -> the datatype of the Open Inference Protocol, for those that have one."""
+"""`TensorProto.DataType` -> datatype of the Open Inference Protocol. Types without one are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One input or output.
+    """An input or output.
 
     Args:
-        name: As in the model.
-        datatype: Of the Open Inference Protocol.
-        shape: Sizes; -1 is a dimension of any size. Empty for a scalar, and where the model leaves the rank open.
+        name: Its name in the model.
+        datatype: Its datatype in the Open Inference Protocol.
+        shape: Sizes of the dimensions; -1 is any size. Empty for a scalar, and when the model leaves the rank open.
     """
 
     name: str
@@ -50,17 +50,17 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Inputs and outputs in the model's order."""
+    """Inputs and outputs, in the model's order."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
 
 
 def of_manifest(content: Any) -> Signature | None:
-    """The member `signature` of a package's manifest.
+    """Reads the member `signature` of a package's manifest.
 
     Raises:
-        KeyError, TypeError, ValueError: It is not written as `onnx-inference prepare` writes it.
+        KeyError, TypeError, ValueError: It differs from what `onnx-inference prepare` writes.
     """
     if content is None:
         return None
@@ -71,10 +71,14 @@ def as_json(models: Iterable[tuple[str, str, Signature | None]]) -> str:
     """The content of the file.
 
     Args:
-        models: Name, version and signature of each model of the service. Without a signature, only name and version
-            are written: then nobody checks more than a request's form before the model itself does.
+        models: Name, version and signature of each model of the service. A model without a signature is listed with its
+            name and version only; of a request for it, only the form is checked before it is queued.
     """
     return json.dumps({"models": [_entry(*model) for model in models]}, separators=(",", ":"))
+
+
+UNKNOWN = as_json([])
+"""The content of the file when synth does not know all names: a request may then name any model."""
 
 
 def _entry(name: str, version: str, signature: Signature | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import ArnFormat, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_efs as efs
 from aws_cdk import aws_iam as iam
@@ -11,56 +11,56 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IDependable
 
 from cdk_onnx_inference import _permissions, _validation
+from cdk_onnx_inference._removal import keep_reason, removal_policy
 from cdk_onnx_inference.errors import InvalidInferenceConfig
-from cdk_onnx_inference.removal import AnyRemoval, Destroy, Removal
+from cdk_onnx_inference.removal import AnyRemoval, Removal
 
-from . import _isolated_vpc
-from ._model_mount import MOUNT_PATH, PERMISSIONS, READER, WRITER, ModelMount
-from ._model_publisher import MountAccess
-
-_DIRECTORY = "/onnx-models"
-"""On the file system: both access points begin here, and see nothing else of it."""
+from . import _network
+from ._mount import DIRECTORY, MOUNT_PATH, PERMISSIONS, READER, WRITER, ModelMount
+from ._publisher import MountAccess
 
 
 class ModelFileSystem(ModelMount):
     """An EFS file system for models, for `ModelSource.on_efs`.
 
-    It makes the file system (encrypted, elastic throughput, mount targets in two zones), two access points, and, for
-    the first model, the function that publishes models. The publisher writes through one access point; functions that
+    It makes the file system (encrypted, elastic throughput, mount targets in two zones), two access points and, with
+    the first model, the function that publishes models. The publisher writes through one access point. Functions that
     serve models read through the other:
 
-    - Their role may mount and is denied to write.
-    - The file system's policy allows nobody anything, so what a role may not, it cannot. (CDK's default policy lets
-      everybody write and be root who may mount.) It denies connections without TLS, without an access point, and as
-      root.
-    - Their access point makes them another user than the one who owns the files.
+    - Their role allows mounting and denies writing.
+    - The file system's policy allows nothing, so only what a role allows is possible. (CDK's default policy lets every
+      client that may mount also write, and act as root.) It denies connections without TLS, connections without an
+      access point, and access as root.
+    - Their access point gives them another POSIX user than the one that owns the files.
 
     Args:
         scope: The parent.
-        construct_id: Its id in the parent. A change replaces the file system, which begins empty: the deployment
+        construct_id: Its id in the parent. A change replaces the file system. The new one is empty; the deployment
             publishes the current models again.
-        vpc: Where functions with these models run. It must reach S3, at best by a gateway endpoint. A change replaces
-            the file system's mount targets. Default: a new VPC with two isolated subnets and a gateway endpoint for S3.
-            It has no NAT gateway and no interface endpoint, and costs nothing. With isolated subnets of a `Vpc` that
-            has no endpoint, the first model warns: `cdk-onnx-inference:publisher-without-s3`.
+        vpc: The VPC that functions with these models run in. It needs a route to S3, preferably a gateway endpoint. A
+            change replaces the file system's mount targets. Default: a new VPC with two isolated subnets and a gateway
+            endpoint for S3; it has no NAT gateway and no interface endpoint, and costs nothing. If the subnets of a
+            `Vpc` are isolated and it has no endpoint, the first model warns: `cdk-onnx-inference:publisher-without-s3`.
         vpc_subnets: Which subnets of `vpc`. Default: its private ones.
-        mount_path: Where functions see the file system: `/mnt/` and one name. A change publishes a new version of each
-            of them. Default: `/mnt/models`.
-        encryption_key: Key to encrypt with. A change replaces the file system. Default: the account's own for EFS.
-        automatic_backups: Whether AWS Backup makes a backup each day and keeps it for 35 days, at its own price for
-            each GB. A deployment can publish the current models again without it, but not the former ones. A change
-            updates in place. Default: yes.
-        removal: What becomes of the file system with the stack. Default: `Removal.retain()`.
+        mount_path: The path under which functions see the file system: `/mnt/` and one name. A change publishes a new
+            version of each function. Default: `/mnt/models`.
+        encryption_key: The KMS key to encrypt with. A change replaces the file system. Default: the account's AWS
+            managed key for EFS.
+        automatic_backups: Whether AWS Backup makes a backup each day and keeps it for 35 days, which is billed by the
+            GB. Without backups a deployment can publish the current models again, but not former ones. A change updates
+            in place. Default: yes.
+        removal: What happens to the file system when the stack is deleted. Default: `Removal.retain()`.
 
     Attributes:
         file_system: The file system.
-        read_access_point: What functions that serve models mount.
-        write_access_point: What the publisher mounts.
-        vpc: Where functions with these models run.
+        read_access_point: The access point that functions with these models mount.
+        write_access_point: The access point that the publisher mounts.
+        vpc: The VPC that functions with these models run in.
         vpc_subnets: Which subnets of it, or None for its private ones.
-        client_security_group: What lets a function reach the file system; functions with these models have it.
-        mount_path: Where functions see the file system.
-        publisher: The function that writes models; None before the first `ModelSource.on_efs` was given to a function.
+        client_security_group: The security group that may connect to the file system. Functions with these models have
+            it.
+        mount_path: The path under which functions see the file system.
+        publisher: The function that writes models; None until a function is given a `ModelSource.on_efs`.
 
     Raises:
         InvalidInferenceConfig: With the codes `mount-path`, `reason-missing`, `vpc-missing`.
@@ -84,14 +84,9 @@ class ModelFileSystem(ModelMount):
     ) -> None:
         super().__init__(scope, construct_id)
         removal = Removal.retain() if removal is None else removal
-        problems = _validation.mount_path(f"{self.node.path}.mount_path", mount_path)
-        problems += _validation.vpc_of_subnets(f"{self.node.path}.vpc", vpc, vpc_subnets)
-        if isinstance(removal, Destroy):
-            problems += _validation.reason(f"{self.node.path}.removal", removal.reason)
-        if problems:
-            raise InvalidInferenceConfig(problems)
+        self._check(vpc=vpc, vpc_subnets=vpc_subnets, mount_path=mount_path, removal=removal)
         if vpc is None:
-            vpc, vpc_subnets = _isolated_vpc.isolated_vpc(self, "Vpc"), _isolated_vpc.SUBNETS
+            vpc, vpc_subnets = _network.isolated_vpc(self, "Vpc"), _network.SUBNETS
         file_system = efs.FileSystem(
             self,
             "FileSystem",
@@ -109,14 +104,12 @@ class ModelFileSystem(ModelMount):
             performance_mode=efs.PerformanceMode.GENERAL_PURPOSE,
             throughput_mode=efs.ThroughputMode.ELASTIC,
             enable_automatic_backups=automatic_backups,
-            removal_policy=RemovalPolicy.DESTROY if isinstance(removal, Destroy) else RemovalPolicy.RETAIN,
-            # With False, CDK adds a statement that lets everybody write and be root who may mount.
+            removal_policy=removal_policy(removal),
+            # With False, CDK adds a statement that lets every client that may mount also write, and act as root.
             allow_anonymous_access=True,
             file_system_policy=self._policy(),
         )
-        resource = file_system.node.default_child
-        if isinstance(removal, Destroy) and isinstance(resource, efs.CfnFileSystem):
-            resource.add_metadata("RemovalReason", removal.reason)
+        keep_reason(file_system, removal)
         self._mount(file_system, vpc, vpc_subnets, mount_path)
 
     @staticmethod
@@ -129,18 +122,18 @@ class ModelFileSystem(ModelMount):
         vpc_subnets: ec2.SubnetSelection | None = None,
         mount_path: str = MOUNT_PATH,
     ) -> ModelFileSystem:
-        """Two access points on a file system that is there already, which see only its directory `/onnx-models`.
+        """Uses an existing file system. Makes two access points, which see only its directory `/onnx-models`.
 
-        The file system's own policy, encryption, throughput and mount targets stay as they are: elastic throughput is
-        what models want, because bursting throughput of a file system that holds little is next to none.
+        The file system's policy, encryption, throughput and mount targets stay as they are. Prefer elastic throughput
+        for models: bursting throughput grows with the data stored, and a file system with little data has next to none.
 
         Args:
             scope: The parent.
             construct_id: Its id in the parent. A change replaces the access points.
             file_system: The file system, e.g. of `efs.FileSystem.from_file_system_attributes`. It must have a mount
                 target in each zone of the subnets.
-            vpc: The VPC of its mount targets. It must reach S3, at best by a gateway endpoint.
-            vpc_subnets: Which subnets functions with these models run in. Default: the VPC's private ones.
+            vpc: The VPC of its mount targets. It needs a route to S3, preferably a gateway endpoint.
+            vpc_subnets: The subnets that functions with these models run in. Default: the VPC's private ones.
             mount_path: As for a new file system.
 
         Raises:
@@ -172,18 +165,18 @@ class ModelFileSystem(ModelMount):
         self.write_access_point = self._access_point("WriteAccessPoint", WRITER)
 
     def _access_point(self, construct_id: str, user: str) -> efs.AccessPoint:
-        """Whichever of the two is used first makes the directory, and so both make it the writer's."""
+        """The access point that is used first makes the directory. So both make the writer its owner."""
         return efs.AccessPoint(
             self,
             construct_id,
             file_system=self.file_system,
-            path=_DIRECTORY,
+            path=DIRECTORY,
             create_acl=efs.Acl(owner_uid=WRITER, owner_gid=WRITER, permissions=PERMISSIONS),
             posix_user=efs.PosixUser(uid=user, gid=user),
         )
 
     def _policy(self) -> iam.PolicyDocument:
-        """Only denials: who may do what is in the roles. EFS evaluates no other condition keys than these two here."""
+        """Denials only; roles have the permissions. EFS evaluates no condition keys here but these two."""
 
         def deny(sid: str, actions: tuple[str, ...], conditions: dict[str, dict[str, str]]) -> iam.PolicyStatement:
             return iam.PolicyStatement(
@@ -229,7 +222,7 @@ class ModelFileSystem(ModelMount):
     def _access(
         self, access_point: efs.AccessPoint, actions: tuple[str, ...], *denials: iam.PolicyStatement
     ) -> MountAccess:
-        """Not `lambda_.FileSystem.from_efs_access_point`, which always lets the function write."""
+        """Does what `lambda_.FileSystem.from_efs_access_point` does, which however always lets the function write."""
         dependency: list[IDependable] = [
             self.file_system.mount_targets_available,
             access_point,

@@ -1,4 +1,4 @@
-"""One file of a model that is not on the machine that synthesises."""
+"""One file of a model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ModelPart:
-    """A file of a model, as its manifest would list it: what must be known at synth to check it at its destination.
+    """A file of a model, as a manifest lists it: what is needed at synth to check the file after a download.
 
     Args:
-        path: Name below the model's own directory, with `/` between its parts. The graph is `model.onnx`; its weights
-            have the names that the graph has for them.
+        path: Path below the model's directory, with `/` as separator. The graph is `model.onnx`. Files with weights
+            have the names by which the graph refers to them.
         size: Bytes.
-        sha256: Of the content, 64 lower-case hexadecimal digits, as `sha256sum` prints it.
+        sha256: SHA-256 digest of the content: 64 lower-case hexadecimal digits, as `sha256sum` prints them.
     """
 
     path: str

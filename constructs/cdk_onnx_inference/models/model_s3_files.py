@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, Duration, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -10,48 +10,47 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3files as s3files
 from constructs import Construct, IDependable
 
-from cdk_onnx_inference import _permissions, _validation
-from cdk_onnx_inference.errors import InvalidInferenceConfig
-from cdk_onnx_inference.removal import AnyRemoval, Destroy, Removal
+from cdk_onnx_inference import _permissions
+from cdk_onnx_inference._private_bucket import private_bucket
+from cdk_onnx_inference.removal import AnyRemoval, Removal
 
-from . import _isolated_vpc
-from ._model_mount import MOUNT_PATH, PERMISSIONS, READER, WRITER, ModelMount
-from ._model_publisher import MountAccess
-
-_DIRECTORY = "/onnx-models"
+from . import _network
+from ._mount import DIRECTORY, MOUNT_PATH, PERMISSIONS, READER, WRITER, ModelMount
+from ._publisher import MountAccess
 
 
 class ModelS3Files(ModelMount):
-    """An S3 Files file system for models, for `ModelSource.on_s3_files`: a mount whose files are objects of a bucket.
+    """An S3 Files file system for models, for `ModelSource.on_s3_files`: its files are objects of a bucket.
 
-    It makes the bucket (versioned, encrypted, closed to the public, TLS only), the file system with a mount target in
-    each zone, two access points, and, for the first model, the function that publishes models. The publisher writes
-    through one access point, and S3 Files copies to the bucket within a minute or so; functions that serve models read
-    through the other, large reads directly from S3. The file system's policy denies writing through any but the
-    publisher's access point, mounting without an access point, and being root.
+    It makes the bucket (versioned, encrypted, no public access, TLS only), the file system with a mount target in each
+    zone, two access points and, with the first model, the function that publishes models. The publisher writes through
+    one access point, and S3 Files copies to the bucket within about a minute. Functions that serve models read through
+    the other, and do large reads directly from S3. The file system's policy denies writing through any access point but
+    the publisher's, mounting without an access point, and access as root.
 
     Args:
         scope: The parent.
-        construct_id: Its id in the parent. A change replaces bucket and file system, which begin empty: the deployment
-            publishes the current models again.
+        construct_id: Its id in the parent. A change replaces the bucket and the file system. The new ones are empty;
+            the deployment publishes the current models again.
         vpc: As for `ModelFileSystem`.
         vpc_subnets: As for `ModelFileSystem`; one for each zone.
         mount_path: As for `ModelFileSystem`.
-        removal: What becomes of the bucket with the stack. Default: `Removal.retain()`. The file system holds nothing
-            that is not in the bucket, and goes with the stack.
+        removal: What happens to the bucket when the stack is deleted. The file system is deleted with the stack in any
+            case: it holds nothing that is not in the bucket. Default: `Removal.retain()`.
 
     Attributes:
         bucket: The bucket.
         file_system: The file system.
-        read_access_point: What functions that serve models mount.
-        write_access_point: What the publisher mounts.
-        security_group: Of the mount targets.
-        vpc: Where functions with these models run.
+        role: The role with which S3 Files synchronises the bucket and the file system.
+        read_access_point: The access point that functions with these models mount.
+        write_access_point: The access point that the publisher mounts.
+        security_group: The security group of the mount targets.
+        vpc: The VPC that functions with these models run in.
         vpc_subnets: Which subnets of it, or None for its private ones.
-        client_security_group: What lets a function reach the file system; functions with these models have it.
-        mount_path: Where functions see the file system.
-        publisher: The function that writes models; None before the first `ModelSource.on_s3_files` was given to a
-            function.
+        client_security_group: The security group that may connect to the file system. Functions with these models have
+            it.
+        mount_path: The path under which functions see the file system.
+        publisher: The function that writes models; None until a function is given a `ModelSource.on_s3_files`.
 
     Raises:
         InvalidInferenceConfig: With the codes `mount-path`, `reason-missing`, `vpc-missing`.
@@ -59,6 +58,7 @@ class ModelS3Files(ModelMount):
 
     bucket: s3.Bucket
     file_system: s3files.CfnFileSystem
+    role: iam.Role
     read_access_point: s3files.CfnAccessPoint
     write_access_point: s3files.CfnAccessPoint
     security_group: ec2.SecurityGroup
@@ -75,19 +75,24 @@ class ModelS3Files(ModelMount):
     ) -> None:
         super().__init__(scope, construct_id)
         removal = Removal.retain() if removal is None else removal
-        problems = _validation.mount_path(f"{self.node.path}.mount_path", mount_path)
-        problems += _validation.vpc_of_subnets(f"{self.node.path}.vpc", vpc, vpc_subnets)
-        if isinstance(removal, Destroy):
-            problems += _validation.reason(f"{self.node.path}.removal", removal.reason)
-        if problems:
-            raise InvalidInferenceConfig(problems)
+        self._check(vpc=vpc, vpc_subnets=vpc_subnets, mount_path=mount_path, removal=removal)
         if vpc is None:
-            vpc, vpc_subnets = _isolated_vpc.isolated_vpc(self, "Vpc"), _isolated_vpc.SUBNETS
+            vpc, vpc_subnets = _network.isolated_vpc(self, "Vpc"), _network.SUBNETS
         self.vpc = vpc
         self.vpc_subnets = vpc_subnets
         self.mount_path = mount_path
         self.publisher = None
-        self.bucket = self._make_bucket(removal)
+        self.bucket = private_bucket(
+            self,
+            "Bucket",
+            versioned=True,  # S3 Files needs it
+            lifecycle_rule=s3.LifecycleRule(
+                id="ExpireFormerVersions",
+                noncurrent_version_expiration=Duration.days(30),
+                abort_incomplete_multipart_upload_after=Duration.days(7),
+            ),
+            removal=removal,
+        )
         self.role = self._make_role()
         self.file_system = s3files.CfnFileSystem(
             self, "FileSystem", bucket=self.bucket.bucket_arn, role_arn=self.role.role_arn
@@ -129,34 +134,11 @@ class ModelS3Files(ModelMount):
             one_per_az=True,
         ).subnet_ids
 
-    def _make_bucket(self, removal: AnyRemoval) -> s3.Bucket:
-        destroy = isinstance(removal, Destroy)
-        bucket = s3.Bucket(
-            self,
-            "Bucket",
-            versioned=True,  # S3 Files needs it
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            enforce_ssl=True,
-            minimum_tls_version=1.2,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    id="ExpireFormerVersions",
-                    noncurrent_version_expiration=Duration.days(30),
-                    abort_incomplete_multipart_upload_after=Duration.days(7),
-                )
-            ],
-            removal_policy=RemovalPolicy.DESTROY if destroy else RemovalPolicy.RETAIN,
-            auto_delete_objects=destroy,
-        )
-        resource = bucket.node.default_child
-        if isinstance(removal, Destroy) and isinstance(resource, s3.CfnBucket):
-            resource.add_metadata("RemovalReason", removal.reason)
-        return bucket
-
     def _make_role(self) -> iam.Role:
-        """What S3 Files itself acts with. https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-files-prereq-policies.html"""
+        """The role that S3 Files itself assumes.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-files-prereq-policies.html
+        """
         stack = Stack.of(self)
         own_account = {"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}}
         rules = f"arn:{Aws.PARTITION}:events:{Aws.REGION}:{Aws.ACCOUNT_ID}:rule"
@@ -206,7 +188,7 @@ class ModelS3Files(ModelMount):
             file_system_id=self.file_system.attr_file_system_id,
             posix_user=s3files.CfnAccessPoint.PosixUserProperty(uid=user, gid=user),
             root_directory=s3files.CfnAccessPoint.RootDirectoryProperty(
-                path=_DIRECTORY,
+                path=DIRECTORY,
                 creation_permissions=s3files.CfnAccessPoint.CreationPermissionsProperty(
                     owner_uid=WRITER, owner_gid=WRITER, permissions=PERMISSIONS
                 ),
@@ -263,9 +245,9 @@ class ModelS3Files(ModelMount):
     def _access(
         self, access_point: s3files.CfnAccessPoint, actions: tuple[str, ...], *further: iam.PolicyStatement
     ) -> MountAccess:
-        """Not `lambda_.FileSystem.from_s3_files_access_point`, which always lets the function write.
+        """Does what `lambda_.FileSystem.from_s3_files_access_point` does, which however always lets the function write.
 
-        (It also makes constructs in the access point, so that a second function could not mount it.)
+        (It also makes constructs inside the access point, so a second function could not mount it.)
         """
         return MountAccess(
             lambda_.FileSystem(

@@ -1,4 +1,4 @@
-"""Where the model of an inference function comes from."""
+"""Where a model comes from."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 class ModelSource:
     """Names a model and says where the function finds it: one of the forms below.
 
-    `in_image` needs nothing else and suits most models. `from_s3`, `on_efs` and `on_s3_files` are for models that are
-    too large for an image, or that change more often than it; `docs/model-sources.md` compares cost, cold start and
-    limits.
+    `in_image` needs no other service and suits most models. `from_s3`, `on_efs` and `on_s3_files` are for models that
+    are too large for an image, or that change more often than the image. `docs/model-sources.md` compares cost, cold
+    start and limits.
 
-    Nothing is read here: the construct that is given the source reads it, and reports what is wrong with it together
-    with everything else.
+    The factories read nothing. The construct that is given the source reads the model, and reports its problems
+    together with all others.
 
     Attributes:
-        name: The model's name in the Open Inference Protocol, or None for the path's own name.
+        name: The model's name in the Open Inference Protocol, or None for a name that is taken from the path.
         version: The model's version in the Open Inference Protocol.
     """
 
@@ -37,29 +37,29 @@ class ModelSource:
 
     @staticmethod
     def in_image(path: str | os.PathLike[str], *, name: str | None = None, version: str = "1") -> InImage:
-        """The model is copied into the container image, and is on the function's disk from the first moment.
+        """The model is copied into the container image.
 
-        Right for models up to a few gigabytes (a Lambda image holds 10 GB): no network, no permissions and no other
-        service between a cold start and its model.
+        Suits models up to a few gigabytes (a Lambda image holds 10 GB). A cold start needs no network, no permission
+        and no other service to load it.
 
         Args:
-            path: A bare .onnx file, or a package directory: one that has `model.onnx` and, beside it, the files with
-                its weights, `manifest.json` and `goldens/`. Weights that the graph keeps in other files are found
-                through the graph; they must be in the same directory or below. Nothing else of the directory is
-                copied. A relative path is relative to the current directory: prefer `Path(__file__).parent / ...` in
-                an app. A change of the model's content makes a new image and publishes a new version of the function.
-            name: Name in the protocol's paths, `/v2/models/{name}/infer`: letters, digits, `_`, `.` and `-`, at most
-                64, a letter or digit first. A change publishes a new version. Default: the name of the file without
-                `.onnx`, or that of the directory when `path` is one or the file is called `model.onnx`.
-            version: A decimal number, as a string, in the protocol's `/v2/models/{name}/versions/{version}`. A change
-                publishes a new version. Default: `"1"`.
+            path: An .onnx file, or a package directory: one with `model.onnx` and, beside it, the files with its
+                weights, `manifest.json` and `goldens/`. Files with weights are found through the graph, and must be in
+                the graph's directory or below. Nothing else of the directory is copied. A relative path is relative to
+                the current directory: prefer `Path(__file__).parent / ...` in an app. A change of the model's content
+                makes a new image and publishes a new version of the function.
+            name: The name in the protocol's paths, `/v2/models/{name}/infer`: 1 to 64 letters, digits, `_`, `.` and
+                `-`, the first a letter or digit. A change publishes a new version. Default: the name of the file
+                without `.onnx`; the name of the directory if `path` is a directory or the file is called `model.onnx`.
+            version: The version in the protocol's paths, `/v2/models/{name}/versions/{version}`: a decimal number, as a
+                string. A change publishes a new version. Default: `"1"`.
 
         Returns:
             The source, for `InferenceFunction(model=...)`, which raises `InvalidInferenceConfig` with the codes
             `model-missing`, `model-not-onnx`, `model-git-lfs-pointer`, `model-weights-missing`,
             `model-weights-outside`, `model-weights-cut-off`, `model-file-collision`, `model-ir-version`,
-            `model-opset`, `model-too-large`, `model-name` or `model-version`, and for a package whose `manifest.json`
-            cannot be read or is of other files, `model-manifest` or `model-digest-mismatch`.
+            `model-opset`, `model-too-large`, `model-name` or `model-version`. If a package's `manifest.json` cannot be
+            read or belongs to other files, the codes are `model-manifest` or `model-digest-mismatch`.
         """
         return InImage(path=os.fspath(path), name=name, version=version)
 
@@ -67,13 +67,13 @@ class ModelSource:
     def from_s3(path: str | os.PathLike[str], *, name: str | None = None, version: str = "1") -> FromS3:
         """The model is uploaded to S3 at deployment, and each environment downloads it to `/tmp` at its cold start.
 
-        Right for models that change often (the image stays the same) and for models between what an image should
-        carry and 10 GB. A cold start takes as long as the download: Lambda gives an environment 78 MB/s. No VPC.
+        Suits models that change often (the image stays the same), and models of up to 10 GB that are too large for an
+        image. A cold start takes as long as the download: Lambda gives an environment 78 MB/s. It needs no VPC.
 
-        Each file of the model is a file asset of its own, uploaded as it is; what was deployed before is not uploaded
-        again. The function may read exactly these objects. Hence a Lambda version whose model has been replaced may
-        not read its own any more: to go back, deploy the former model again. During a deployment the version that is
-        still serving keeps its permission.
+        Each file of the model is an asset of its own; files that were deployed before are not uploaded again. The
+        function may read exactly these objects. When a model is replaced, older Lambda versions lose the permission to
+        read theirs: to go back, deploy the former model again. During a deployment the version that still serves keeps
+        its permission.
 
         Args:
             path: As for `in_image`; `goldens/` are not uploaded. A change of the content publishes a new version.
@@ -98,17 +98,18 @@ class ModelSource:
     ) -> FromBucket:
         """The model is in a bucket already, and each environment downloads it to `/tmp` at its cold start.
 
-        Its digest must be known at synth, because it is what makes a new model a new version of the function, and
-        what the download is checked against: give the package's `manifest.json`, or its parts.
+        Synth needs the model's digest: a new digest publishes a new version of the function, and the download is
+        checked against it. So give either the package's `manifest.json`, or the model's parts.
 
         Args:
-            bucket: The bucket, in the function's region. If it is encrypted with a key of your own, let
-                `InferenceFunction.role` decrypt with it.
-            prefix: What the keys begin with, up to the parts' own paths, e.g. `models/resnet/3/`; a `/` is added
-                where there is none. Never overwrite what a deployed function reads: use a new prefix for each model.
-            manifest: The package's `manifest.json` on this machine, as `onnx-inference prepare` wrote it; it must be
-                in the bucket with the parts. Default: none.
-            parts: All files of the model instead, one of them `model.onnx`. Default: those of the manifest.
+            bucket: The bucket, in the function's region. If it is encrypted with a KMS key of your own, allow
+                `InferenceFunction.role` to decrypt with the key.
+            prefix: What the keys begin with, before the parts' own paths, e.g. `models/resnet/3/`. A `/` is added at
+                its end if there is none. Never overwrite objects that a deployed function reads: use a new prefix for
+                each model.
+            manifest: The package's `manifest.json` on this machine, as `onnx-inference prepare` wrote it. It must be in
+                the bucket too, beside the parts. Default: none.
+            parts: All files of the model, one of them `model.onnx`. Default: those of the manifest.
             name: As for `in_image`. Default: the manifest's name, or the last part of `prefix`.
             version: As for `in_image`.
 
@@ -135,18 +136,17 @@ class ModelSource:
         name: str | None = None,
         version: str = "1",
     ) -> OnMount:
-        """The model is put on an EFS file system at deployment, and mapped from there.
+        """The model is copied to an EFS file system at deployment, and memory-mapped from there.
 
-        Right for models of gigabytes: a cold start reads only what it needs, and neither the image nor `/tmp` holds
-        the model. The function runs in the file system's VPC.
+        Suits models of gigabytes: a cold start reads only the parts of the model that it needs, and neither the image
+        nor `/tmp` holds it. The function runs in the file system's VPC.
 
         Args:
-            path: As for `in_image`; `goldens/` are not copied. A change of the content puts the new model beside the
+            path: As for `in_image`; `goldens/` are not copied. A change of the content copies the new model beside the
                 former ones, and then publishes a new version.
-            file_system: Where. It may hold any number of models, of any number of functions.
-            keep_versions: How many of this function's models stay on the file system, the newest and those before it:
-                2 to 100. `live` can be pointed back to versions with these. A change affects the next deployment.
-                Default: 3.
+            file_system: The file system. It may hold any number of models, of any number of functions.
+            keep_versions: How many of this function's newest models stay on the file system, 2 to 100. `live` can be
+                pointed back to versions with these models. A change takes effect when it is deployed. Default: 3.
             name: As for `in_image`.
             version: As for `in_image`.
 
@@ -165,13 +165,13 @@ class ModelSource:
         name: str | None = None,
         version: str = "1",
     ) -> OnMount:
-        """The model is put on an S3 Files file system at deployment: a mount whose files are objects of a bucket.
+        """The model is copied to an S3 Files file system at deployment: a mount with the objects of a bucket as files.
 
-        As `on_efs`, with large reads streamed from S3 at S3's price. The function runs in the file system's VPC.
+        As `on_efs`, but large reads are streamed from S3, at S3's price. The function runs in the file system's VPC.
 
         Args:
             path: As for `on_efs`.
-            file_system: Where. It may hold any number of models, of any number of functions.
+            file_system: The file system. It may hold any number of models, of any number of functions.
             keep_versions: As for `on_efs`.
             name: As for `in_image`.
             version: As for `in_image`.
@@ -216,4 +216,4 @@ class OnMount(ModelSource):
 
 
 LocalModel = InImage | FromS3 | OnMount
-"""Sources whose files are on the machine that synthesises."""
+"""Sources with files on the machine that synthesises."""

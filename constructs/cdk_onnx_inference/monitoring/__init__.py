@@ -1,1 +1,1 @@
-"""Metrics, alarms on them, and pictures of them."""
+"""Metrics, alarms and a dashboard."""

@@ -1,25 +1,22 @@
-"""The rules that the library knows for what it makes."""
+"""The rules for alarms on what this library makes."""
 
 from __future__ import annotations
-
-from aws_cdk import Duration
 
 from cdk_onnx_inference.api._published_api import PublishedApi
 from cdk_onnx_inference.cold_start.cold_start import Provisioned
 from cdk_onnx_inference.functions._live_function import LiveFunction
-from cdk_onnx_inference.jobs._job_metrics import JobMetrics
+from cdk_onnx_inference.jobs.async_inference import AsyncInference
 
 from .alarms import AlarmRule, Severity
 from .inference_metrics import ApiMetrics, FunctionMetrics
 
 _W, _C = Severity.WARNING, Severity.CRITICAL
-_INIT_PHASE = 10_000  # milliseconds; a start on demand that takes longer is begun again within the first request
+_INIT_PHASE = 10_000  # milliseconds; a start on demand that takes longer begins again within the first request
 
 
 def of_function(function: LiveFunction) -> list[AlarmRule]:
-    """Of a function that serves models."""
+    """Rules for a function that serves models. A timeout that is known only at deployment has none."""
     metrics = FunctionMetrics(function)
-    timeout = function.timeout.to_milliseconds()
     rules = [
         AlarmRule(
             name="error-rate",
@@ -35,13 +32,19 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
             unit="in 5 minutes",
             meaning="Lambda refuses invocations: the reserved concurrency or the account's is used up.",
         ),
-        AlarmRule(
-            name="duration",
-            metric=metrics.duration("p99"),
-            thresholds={_W: 0.8 * timeout, _C: 0.95 * timeout},
-            unit="ms, p99",
-            meaning="Invocations come near to the function's timeout, at which they are ended.",
-        ),
+    ]
+    if not function.timeout.is_unresolved():
+        timeout = function.timeout.to_milliseconds()
+        rules.append(
+            AlarmRule(
+                name="duration",
+                metric=metrics.duration("p99"),
+                thresholds={_W: 0.8 * timeout, _C: 0.95 * timeout},
+                unit="ms, p99",
+                meaning="Invocations come near to the function's timeout, at which they are ended.",
+            )
+        )
+    rules.append(
         AlarmRule(
             name="start",
             metric=metrics.init_duration("p99"),
@@ -49,8 +52,8 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
             unit="ms, p99",
             meaning="Environments need nearly the 10 s of Lambda's init phase; beyond, on demand, the start is begun "
             "again within the first request.",
-        ),
-    ]
+        )
+    )
     if isinstance(function.cold_start, Provisioned):
         rules += [
             AlarmRule(
@@ -72,11 +75,10 @@ def of_function(function: LiveFunction) -> list[AlarmRule]:
     return rules
 
 
-def of_api(api: PublishedApi, waits: Duration) -> list[AlarmRule]:
-    """Of an API."""
+def of_api(api: PublishedApi) -> list[AlarmRule]:
+    """Rules for an API. An integration timeout that is known only at deployment has none."""
     metrics = ApiMetrics(api)
-    limit = waits.to_milliseconds()
-    return [
+    rules = [
         AlarmRule(
             name="api-server-errors",
             metric=metrics.server_error_rate(),
@@ -85,19 +87,23 @@ def of_api(api: PublishedApi, waits: Duration) -> list[AlarmRule]:
             meaning="Clients get 5xx: the function fails or is throttled, a model is not ready, or an answer takes "
             "longer than the API waits.",
         ),
-        AlarmRule(
-            name="api-latency",
-            metric=metrics.latency("p99"),
-            thresholds={_W: 0.8 * limit},
-            unit="ms, p99",
-            meaning="Answers take nearly as long as the API waits; beyond, clients get 503 or 504.",
-        ),
     ]
+    if not api._integration_timeout.is_unresolved():
+        rules.append(
+            AlarmRule(
+                name="api-latency",
+                metric=metrics.latency("p99"),
+                thresholds={_W: 0.8 * api._integration_timeout.to_milliseconds()},
+                unit="ms, p99",
+                meaning="Answers take nearly as long as the API waits; beyond, clients get 503 or 504.",
+            )
+        )
+    return rules
 
 
-def of_jobs(jobs: JobMetrics, job_timeout: Duration) -> list[AlarmRule]:
-    """Of jobs."""
-    deadline = job_timeout.to_seconds()
+def of_jobs(jobs: AsyncInference) -> list[AlarmRule]:
+    """Rules for jobs."""
+    deadline = jobs.job_timeout.to_seconds()
     return [
         AlarmRule(
             name="queue-age",

@@ -1,4 +1,4 @@
-"""The widgets of a service's dashboard, a row for each subject."""
+"""The widgets of a service's dashboard, in rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from cdk_onnx_inference.api._published_api import PublishedApi
 from cdk_onnx_inference.cold_start.cold_start import Provisioned
 from cdk_onnx_inference.functions._live_function import LiveFunction
-from cdk_onnx_inference.jobs._job_metrics import JobMetrics
+from cdk_onnx_inference.jobs.async_inference import AsyncInference
 
 from .inference_metrics import PHASES, ApiMetrics, FileSystemMetrics, FunctionMetrics
 
@@ -22,12 +22,12 @@ _HEIGHT = 6
 
 
 def heading(text: str) -> Row:
-    """A line of text over the rows that follow."""
+    """A heading above the rows that follow."""
     return [cloudwatch.TextWidget(markdown=f"## {text}", width=_COLUMNS, height=1)]
 
 
 def of_function(function: LiveFunction) -> list[Row]:
-    """Traffic and times of a function, its starts, and the phases of its models."""
+    """Traffic, durations and starts of a function, and the phases of its models."""
     metrics = FunctionMetrics(function)
     rows: list[Row] = [
         _row(
@@ -35,7 +35,7 @@ def of_function(function: LiveFunction) -> list[Row]:
             graph(
                 "Duration, ms",
                 [metrics.duration("p50"), metrics.duration("p99")],
-                limit=("Timeout", function.timeout.to_milliseconds()),
+                limit=_milliseconds("Timeout", function.timeout),
             ),
             graph("Environments running at once", [metrics.concurrent_executions()]),
         ),
@@ -64,7 +64,7 @@ def of_function(function: LiveFunction) -> list[Row]:
 
 
 def of_worker(function: LiveFunction) -> list[Row]:
-    """Traffic and times of a function whose starts and phases nobody waits for."""
+    """Traffic and durations of the worker of jobs."""
     metrics = FunctionMetrics(function)
     return [
         _row(
@@ -72,15 +72,15 @@ def of_worker(function: LiveFunction) -> list[Row]:
             graph(
                 "Duration, ms",
                 [metrics.duration("p50"), metrics.duration("p99")],
-                limit=("Timeout", function.timeout.to_milliseconds()),
+                limit=_milliseconds("Timeout", function.timeout),
             ),
             graph("Workers at once", [metrics.concurrent_executions()]),
         )
     ]
 
 
-def of_api(api: PublishedApi, waits: Duration) -> list[Row]:
-    """What clients see of an API."""
+def of_api(api: PublishedApi) -> list[Row]:
+    """Requests to an API, and its answers."""
     metrics = ApiMetrics(api)
     return [
         _row(
@@ -89,19 +89,21 @@ def of_api(api: PublishedApi, waits: Duration) -> list[Row]:
             graph(
                 "Latency, ms",
                 [metrics.latency("p50"), metrics.latency("p99")],
-                limit=("The API gives up", waits.to_milliseconds()),
+                limit=_milliseconds("The API gives up", api._integration_timeout),
             ),
         )
     ]
 
 
-def of_jobs(jobs: JobMetrics, job_timeout: Duration) -> list[Row]:
-    """Jobs that wait, jobs that ended, and how."""
+def of_jobs(jobs: AsyncInference) -> list[Row]:
+    """Jobs that are waiting, and jobs that have ended."""
     return [
         _row(
             graph("Jobs that wait", [jobs.metric_queue_depth()]),
             graph(
-                "Age of the oldest, seconds", [jobs.metric_queue_age()], limit=("Deadline", job_timeout.to_seconds())
+                "Age of the oldest, seconds",
+                [jobs.metric_queue_age()],
+                limit=("Deadline", jobs.job_timeout.to_seconds()),
             ),
             graph(
                 "Dead letters; parked jobs",
@@ -122,7 +124,7 @@ def of_jobs(jobs: JobMetrics, job_timeout: Duration) -> list[Row]:
 
 
 def of_file_system(metrics: FileSystemMetrics) -> list[Row]:
-    """What functions read of a file system."""
+    """What functions read from a file system."""
     return [
         _row(
             graph("Read, bytes a second", [metrics.read_throughput()]),
@@ -140,14 +142,14 @@ def graph(
     stacked: bool = False,
     limit: tuple[str, float] | None = None,
 ) -> Graph:
-    """A graph whose axes begin at 0; as wide as its row lets it.
+    """A graph with axes that begin at 0. Its width is the argument of the function that is returned.
 
     Args:
-        title: Above it, with the unit.
+        title: Its title, with the unit.
         left: Metrics of the left axis.
         right: Metrics of the right axis.
         stacked: Whether areas are stacked.
-        limit: Name and value of a line on the left axis.
+        limit: Name and value of a horizontal line on the left axis.
     """
     return lambda width: cloudwatch.GraphWidget(
         title=title,
@@ -165,3 +167,8 @@ def graph(
 def _row(*graphs: Graph) -> Row:
     """Graphs that share the whole width."""
     return [graph(_COLUMNS // len(graphs)) for graph in graphs]
+
+
+def _milliseconds(name: str, value: Duration) -> tuple[str, float] | None:
+    """A limit, unless its value is known only at deployment."""
+    return None if value.is_unresolved() else (name, value.to_milliseconds())

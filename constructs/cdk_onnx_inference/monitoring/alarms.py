@@ -1,4 +1,4 @@
-"""When somebody is to be told: rules over metrics, with a threshold for each severity."""
+"""Rules for alarms: a metric, and a threshold for each severity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 
 
 class Severity(Enum):
-    """How soon somebody is to look."""
+    """How soon somebody must look at an alarm."""
 
     WARNING = "warning"
     """In working hours: clients are still served."""
@@ -21,16 +21,17 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRule:
-    """A rule, from which there may be an alarm for each severity.
+    """A rule, which can have an alarm for each severity.
+
+    An alarm goes off when 2 of 3 periods of the metric are above the threshold. Periods without a value are not above
+    it, because an idle service has no values.
 
     Args:
-        name: In kebab case; names the alarms, and stays as it is.
-        metric: What is watched. An alarm goes off above its threshold.
-        thresholds: By severity; a severity that is not there has no alarm.
-        unit: Of the thresholds.
-        meaning: What it means, and what to look at, in a sentence or two. It becomes the alarm's description.
-        periods: How many of the metric's periods are looked at.
-        breaching: How many of them must be above the threshold.
+        name: In kebab case. It names the alarms and does not change.
+        metric: What is watched.
+        thresholds: Threshold for each severity. A severity without one has no alarm.
+        unit: Unit of the thresholds.
+        meaning: What the alarm means and where to look, in a sentence or two. It becomes the alarm's description.
     """
 
     name: str
@@ -38,10 +39,3 @@ class AlarmRule:
     thresholds: Mapping[Severity, float]
     unit: str
     meaning: str
-    periods: int = 3
-    breaching: int = 2
-
-    @property
-    def missing(self) -> cloudwatch.TreatMissingData:
-        """No value is no fault: all these metrics are absent while nothing happens, and a service may well be idle."""
-        return cloudwatch.TreatMissingData.NOT_BREACHING

@@ -1,4 +1,4 @@
-"""Metrics that exist of what the library makes, apart from alarms on them and pictures of them."""
+"""The metrics of what this library makes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from cdk_onnx_inference.functions._live_function import LiveFunction
 from cdk_onnx_inference.models.model_file_system import ModelFileSystem
 
 PHASES = ("Decode", "Preprocess", "Validate", "Predict", "Postprocess", "Encode")
-"""What the handler times of each inference, in this order."""
+"""The phases of an inference that the handler measures, in their order."""
 
 _PERIOD = Duration.minutes(5)
 
 
 class FunctionMetrics:
-    """Metrics of a function, by its alias.
+    """Metrics of a function's alias.
 
-    Lambda measures what it sees from outside. What it does not publish (how many requests met a cold start, how long
-    the start took, the phases of an inference) the handler embeds in its log, from which CloudWatch makes metrics; each
-    such metric costs as a custom one, $0.30 a month in September 2026, while it has values.
+    Lambda publishes some of them. The others (cold starts, the duration of starts, the phases of an inference) the
+    handler embeds in its log, from which CloudWatch extracts them. Each of these is billed as a custom metric while it
+    has values: $0.30 a month in September 2026.
 
     Args:
         function: The function.
-        period: What one value is made of. Default: 5 minutes.
+        period: The time that one value covers. Default: 5 minutes.
 
     Attributes:
-        models: Names of the models that it serves.
+        models: Names of the models that the function serves.
     """
 
     def __init__(self, function: LiveFunction, *, period: Duration = _PERIOD) -> None:
@@ -40,35 +40,37 @@ class FunctionMetrics:
         self.models = list(dict.fromkeys(model.name for model in function._service.models))
 
     def invocations(self) -> cloudwatch.Metric:
-        """Invocations, failed ones included and throttled ones not."""
+        """Invocations, including failed ones, but not throttled ones."""
         return self._lambda("Invocations", "Sum", "Invocations")
 
     def errors(self) -> cloudwatch.Metric:
-        """Invocations that failed: timeouts, crashes and exceptions. An answer of 4xx or 5xx is no such error."""
+        """Invocations that failed: timeouts, crashes and exceptions, but not responses of 4xx and 5xx."""
         return self._lambda("Errors", "Sum", "Errors")
 
     def error_rate(self) -> cloudwatch.MathExpression:
         """Percent of invocations that failed."""
-        return self._percent("errors", self.errors(), "invocations", self.invocations(), "Errors, % of invocations")
+        return _percent(
+            "errors", self.errors(), "invocations", self.invocations(), "Errors, % of invocations", self._period
+        )
 
     def throttles(self) -> cloudwatch.Metric:
-        """Invocations that Lambda refused for want of concurrency."""
+        """Invocations that Lambda refused because no concurrency was left."""
         return self._lambda("Throttles", "Sum", "Throttles")
 
     def duration(self, statistic: str) -> cloudwatch.Metric:
-        """Milliseconds of an invocation, its start not counted."""
+        """Milliseconds of an invocation, without the cold start."""
         return self._lambda("Duration", statistic, f"Duration {statistic}")
 
     def concurrent_executions(self) -> cloudwatch.Metric:
-        """Most environments that ran at once."""
+        """The most environments that ran at once."""
         return self._lambda("ConcurrentExecutions", "Maximum", "Concurrent executions")
 
     def provisioned_utilization(self) -> cloudwatch.Metric:
-        """Share of the provisioned environments that ran, 0 to 1. Absent while nothing runs."""
+        """Share of the provisioned environments that were busy, 0 to 1. No value while nothing runs."""
         return self._lambda("ProvisionedConcurrencyUtilization", "Maximum", "Provisioned concurrency, utilization")
 
     def provisioned_spillover(self) -> cloudwatch.Metric:
-        """Invocations that found no provisioned environment free, and went to one on demand."""
+        """Invocations that found no provisioned environment free, and were served by one on demand."""
         return self._lambda("ProvisionedConcurrencySpilloverInvocations", "Sum", "Spillover invocations")
 
     def cold_starts(self) -> cloudwatch.Metric:
@@ -77,8 +79,13 @@ class FunctionMetrics:
 
     def cold_start_share(self) -> cloudwatch.MathExpression:
         """Percent of invocations that met a cold start."""
-        return self._percent(
-            "cold", self.cold_starts(), "invocations", self.invocations(), "Cold starts, % of invocations"
+        return _percent(
+            "cold",
+            self.cold_starts(),
+            "invocations",
+            self.invocations(),
+            "Cold starts, % of invocations",
+            self._period,
         )
 
     def init_duration(self, statistic: str) -> cloudwatch.Metric:
@@ -90,12 +97,12 @@ class FunctionMetrics:
         return self._embedded("ModelLoad", statistic, f"{model}: load {statistic}", {"ModelName": model})
 
     def phase(self, model: str, phase: str, statistic: str = "Average") -> cloudwatch.Metric:
-        """Milliseconds of one phase of an inference.
+        """Milliseconds of a phase of an inference.
 
         Args:
             model: The model's name.
             phase: One of `PHASES`.
-            statistic: Default: the average, because averages of phases add up.
+            statistic: Default: the average, because averages of the phases add up to that of the whole.
         """
         return self._embedded(phase, statistic, phase, {"ModelName": model})
 
@@ -114,18 +121,13 @@ class FunctionMetrics:
             label=label,
         )
 
-    def _percent(
-        self, part_id: str, part: cloudwatch.IMetric, whole_id: str, whole: cloudwatch.IMetric, label: str
-    ) -> cloudwatch.MathExpression:
-        return percent(part_id, part, whole_id, whole, label, self._period)
-
 
 class ApiMetrics:
-    """Metrics of an API, as clients see it.
+    """Metrics of an API.
 
     Args:
-        api: An `InferenceApi`, or the API of jobs.
-        period: What one value is made of. Default: 5 minutes.
+        api: An `InferenceApi` or a `JobApi`.
+        period: The time that one value covers. Default: 5 minutes.
     """
 
     def __init__(self, api: PublishedApi, *, period: Duration = _PERIOD) -> None:
@@ -138,19 +140,19 @@ class ApiMetrics:
         return self._metric("Count", "SampleCount", "Requests")
 
     def client_errors(self) -> cloudwatch.Metric:
-        """Answers of 4xx, those of the API itself included."""
+        """Responses of 4xx, including those of the API itself."""
         return self._metric("4xx" if self._http else "4XXError", "Sum", "4xx")
 
     def server_errors(self) -> cloudwatch.Metric:
-        """Answers of 5xx, those of the API itself included."""
+        """Responses of 5xx, including those of the API itself."""
         return self._metric("5xx" if self._http else "5XXError", "Sum", "5xx")
 
     def server_error_rate(self) -> cloudwatch.MathExpression:
         """Percent of requests that were answered with 5xx."""
-        return percent("failed", self.server_errors(), "requests", self.requests(), "5xx, % of requests", self._period)
+        return _percent("failed", self.server_errors(), "requests", self.requests(), "5xx, % of requests", self._period)
 
     def latency(self, statistic: str) -> cloudwatch.Metric:
-        """Milliseconds from a request to its answer, cold starts included."""
+        """Milliseconds from a request to its response, including cold starts."""
         return self._metric("Latency", statistic, f"Latency {statistic}")
 
     def _metric(self, name: str, statistic: str, label: str) -> cloudwatch.Metric:
@@ -175,7 +177,7 @@ class FileSystemMetrics:
 
     Args:
         file_system: The file system.
-        period: What one value is made of. Default: 5 minutes.
+        period: The time that one value covers. Default: 5 minutes.
     """
 
     def __init__(self, file_system: ModelFileSystem, *, period: Duration = _PERIOD) -> None:
@@ -192,7 +194,7 @@ class FileSystemMetrics:
         )
 
     def io_limit(self) -> cloudwatch.Metric:
-        """Percent of the file system's limit on operations that is used."""
+        """Percent of the file system's I/O limit that is used."""
         return self._metric("PercentIOLimit", "Maximum", "I/O limit, %")
 
     def connections(self) -> cloudwatch.Metric:
@@ -210,10 +212,10 @@ class FileSystemMetrics:
         )
 
 
-def percent(
+def _percent(
     part_id: str, part: cloudwatch.IMetric, whole_id: str, whole: cloudwatch.IMetric, label: str, period: Duration
 ) -> cloudwatch.MathExpression:
-    """A share of a whole in percent; nothing of the part counts as 0, and nothing of the whole is no value."""
+    """A share in percent. It is 0 if the part has no value, and has no value if the whole has none."""
     return cloudwatch.MathExpression(
         expression=f"100 * FILL({part_id}, 0) / {whole_id}",
         using_metrics={part_id: part, whole_id: whole},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from cdk_onnx_inference import _validation
 from cdk_onnx_inference._tokens import is_unresolved
 from cdk_onnx_inference.api.inference_api import InferenceApi
 from cdk_onnx_inference.errors import InvalidInferenceConfig, Problem
@@ -20,28 +20,30 @@ from .alarms import AlarmRule, Severity
 from .inference_metrics import FileSystemMetrics
 
 Thresholds = Mapping[str, Mapping[Severity, float | None]]
+"""Rule -> severity -> threshold, or None for no alarm."""
 
 
 class InferenceMonitoring(Construct):
-    """Shows how a service does, and, when `add_alarms` is called, tells when it does badly.
+    """A dashboard of a service and, when `add_alarms` is called, alarms.
 
-    Everything is built of metrics that exist without it, so it can be added and taken away at any time; nothing of the
-    service changes. A dashboard costs $3 a month beyond an account's first three, an alarm $0.10, and one on a share of
-    something $0.20 (September 2026).
+    It uses metrics that exist without it. It can be added and removed at any time, and changes nothing of the service.
+    A dashboard costs $3 a month beyond an account's first three; an alarm costs $0.10, or $0.20 if it watches a
+    percentage (September 2026).
 
     Args:
         scope: The parent.
-        construct_id: Its id in the parent. A change replaces the dashboard and the alarms, and thereby their history.
-        function: The service's function.
-        api: Its API. Default: none is shown.
-        jobs: Its asynchronous inference, with the worker. Default: none is shown.
-        file_system: The file system that its models are on. Default: none is shown.
+        construct_id: Its id in the parent. A change replaces the dashboard and the alarms, with their history.
+        function: The service's inference function.
+        api: The service's API. Default: not shown.
+        jobs: The service's asynchronous inference. Default: not shown.
+        file_system: The file system with the service's models. Default: not shown.
         dashboard: Whether to make a dashboard. Default: yes.
-        dashboard_name: Its name; a change replaces it. Default: one of CDK's, which names the stack and this construct.
+        dashboard_name: The dashboard's name. A change replaces it. Default: a name by CDK with the names of the stack
+            and of this construct.
 
     Attributes:
-        dashboard: The dashboard, to which widgets of your own can be added; None without one.
-        rules: The rules that alarms can be made of, by name.
+        dashboard: The dashboard, to which you can add widgets; None without one.
+        rules: All rules, by name.
         alarms: The alarms that were made, by rule and severity.
 
     Raises:
@@ -68,12 +70,12 @@ class InferenceMonitoring(Construct):
         rows = [_dashboard.heading(f"Function {function.node.path}"), *_dashboard.of_function(function)]
         rules = _alarm_rules.of_function(function)
         if api is not None:
-            rows += [_dashboard.heading("API"), *_dashboard.of_api(api, api._waits)]
-            rules += _alarm_rules.of_api(api, api._waits)
+            rows += [_dashboard.heading("API"), *_dashboard.of_api(api)]
+            rules += _alarm_rules.of_api(api)
         if jobs is not None:
-            rows += [_dashboard.heading("Jobs"), *_dashboard.of_jobs(jobs, jobs.job_timeout)]
+            rows += [_dashboard.heading("Jobs"), *_dashboard.of_jobs(jobs)]
             rows += [_dashboard.heading("Worker of jobs"), *_dashboard.of_worker(jobs.worker)]
-            rules += _alarm_rules.of_jobs(jobs, jobs.job_timeout)
+            rules += _alarm_rules.of_jobs(jobs)
         if file_system is not None:
             rows += [_dashboard.heading("File system"), *_dashboard.of_file_system(FileSystemMetrics(file_system))]
         self.rules = {rule.name: rule for rule in rules}
@@ -95,20 +97,17 @@ class InferenceMonitoring(Construct):
         thresholds: Thresholds | None = None,
         without: Collection[str] = (),
     ) -> None:
-        """Makes an alarm of each rule for each of its severities. There are none before this is called.
-
-        A metric without values is no fault: an idle service has none.
+        """Makes an alarm for each rule and each of its severities. Without this call there are no alarms.
 
         Args:
-            actions: What each severity's alarms do when they go off, e.g. `SnsAction(topic)`. Default: they are there
-                to be looked at.
-            thresholds: Other thresholds, by rule and severity, in the rule's unit; None for a severity without an
-                alarm. Default: each rule's own.
-            without: Rules that are to have no alarm. Default: none.
+            actions: Actions of the alarms, by severity, e.g. `SnsAction(topic)`. Default: none.
+            thresholds: Other thresholds, by rule and severity, in the rule's unit. None for no alarm. Default: each
+                rule's own.
+            without: Names of rules without alarms. Default: none.
 
         Raises:
-            InvalidInferenceConfig: `alarm-unknown` for a rule that there is not, `alarm-threshold` for one that is no
-                number of at least 0, `alarm-duplicate` when there are alarms already.
+            InvalidInferenceConfig: `alarm-unknown` for the name of a rule that does not exist, `alarm-threshold` for a
+                threshold that is not a number of at least 0, `alarm-duplicate` for a second call.
         """
         chosen = {name: dict(of) for name, of in (thresholds or {}).items()}
         problems = self._check(chosen, without)
@@ -135,9 +134,9 @@ class InferenceMonitoring(Construct):
             metric=rule.metric,
             threshold=threshold,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=rule.periods,
-            datapoints_to_alarm=rule.breaching,
-            treat_missing_data=rule.missing,
+            evaluation_periods=3,
+            datapoints_to_alarm=2,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             alarm_description=f"{severity.value.upper()} {rule.name} above {threshold:g} {rule.unit}. {rule.meaning}",
         )
 
@@ -156,7 +155,7 @@ class InferenceMonitoring(Construct):
             ]
         for name, of in thresholds.items():
             for severity, value in of.items():
-                if value is None or is_unresolved(value) or (_is_number(value) and value >= 0):
+                if value is None or is_unresolved(value) or (_validation.is_number(value) and value >= 0):
                     continue
                 unit = self.rules[name].unit if name in self.rules else "the rule's unit"
                 problems.append(
@@ -169,7 +168,3 @@ class InferenceMonitoring(Construct):
                     )
                 )
         return problems
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

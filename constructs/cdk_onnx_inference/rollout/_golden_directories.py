@@ -1,4 +1,4 @@
-"""Finds the golden samples of a service's models, and checks what can be checked of them at synth."""
+"""Finds the golden samples of a service's models, and checks them as far as synth can."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from pathlib import Path
 from cdk_onnx_inference import _validation
 from cdk_onnx_inference.errors import Problem
 from cdk_onnx_inference.functions._live_function import Service
-from cdk_onnx_inference.models._served_models import ServedModel
+from cdk_onnx_inference.models._served_model import ServedModel
 from cdk_onnx_inference.models.model_source import LocalModel
 
 from .goldens import AnyGoldens, GivenGoldens, NoGoldens
 
 _MOST_BYTES = 3 * 1024**2
-"""Of a sample's file: as JSON it is up to twice as long, and Lambda takes 6 MB."""
+"""Limit of a sample's file. As JSON it can be twice as long, and Lambda accepts 6 MB."""
 
 
 def find(path: str, service: Service, goldens: AnyGoldens) -> tuple[list[tuple[ServedModel, Path]], list[Problem]]:
-    """The directory of each model's samples.
+    """The directory with the samples of each model.
 
     Args:
         path: The problems' path.
-        service: Whose models.
-        goldens: Which samples.
+        service: The service with the models.
+        goldens: What the user gave.
+
+    Returns:
+        Models with their directories, and the problems. No models with `Goldens.none`.
     """
     if isinstance(goldens, NoGoldens):
         return [], _validation.reason(path, goldens.reason)
@@ -35,10 +38,10 @@ def find(path: str, service: Service, goldens: AnyGoldens) -> tuple[list[tuple[S
             Problem(
                 "goldens-processing",
                 path,
-                "Goldens.of_packages() of a function with processing",
-                "samples of what a client sends and gets",
-                "Record some, and give Goldens.at({model: directory}): the package's samples are what the model itself "
-                "takes.",
+                "Goldens.of_packages() for a function with processing",
+                "samples of what clients send and get",
+                "Record some, and give Goldens.at({model: directory}). The package's samples are for the model itself, "
+                "without processing.",
             )
         ]
     found, problems = [], []
@@ -110,6 +113,6 @@ def _check(path: str, directory: Path) -> list[Problem]:
             path,
             f"{str(file)!r}, which {wrong}",
             f"golden samples as docs/model-package.md describes them, of at most {_MOST_BYTES} bytes each",
-            "Prepare the model again, or mend the file.",
+            "Prepare the model again, or correct the file.",
         )
     ]

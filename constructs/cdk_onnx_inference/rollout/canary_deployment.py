@@ -1,4 +1,4 @@
-"""A new version gets traffic when it has shown that it answers as it should, and keeps it while it does."""
+"""Shifts traffic to a new version step by step, and back if the version fails."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from cdk_onnx_inference import _environment, _permissions, _validation, _warnings
-from cdk_onnx_inference._tokens import is_unresolved
-from cdk_onnx_inference._validation import TimeUnit
 from cdk_onnx_inference.cold_start.cold_start import Provisioned
 from cdk_onnx_inference.errors import InvalidInferenceConfig, Problem
 from cdk_onnx_inference.functions.inference_function import InferenceFunction
 from cdk_onnx_inference.functions.service_function import ServiceFunction
-from cdk_onnx_inference.image import _image_context
-from cdk_onnx_inference.models._served_models import ServedModel
+from cdk_onnx_inference.image import _commands
+from cdk_onnx_inference.models._served_model import ServedModel
 
 from . import _golden_directories
 from .goldens import AnyGoldens, Goldens
@@ -40,38 +38,38 @@ class _Samples:
 
 
 class CanaryDeployment(Construct):
-    """Has CodeDeploy shift the traffic of a function's alias to each new version, and back when something is wrong.
+    """Uses CodeDeploy to shift the traffic of a function's alias to each new version, and back if something is wrong.
 
     When an update of the stack publishes a new version:
 
-    1. A hook sends the golden samples of the models' packages to the new version, which has no traffic yet. If an
-       answer is beyond the samples' tolerances, or there is none, the deployment fails, and the alias stays as it is.
-    2. The traffic is shifted, at once or by and by. An alarm that goes off meanwhile takes it back.
-    3. A second hook sends the samples once more, now to the alias.
+    1. A hook sends the golden samples of the models to the new version, which has no traffic yet. If a response is
+       missing or outside of the samples' tolerances, the deployment fails and the alias does not change.
+    2. The traffic is shifted, at once or in steps. If an alarm goes off meanwhile, it is shifted back.
+    3. A second hook sends the samples again, to the alias.
 
-    The stack's update waits for all of this, and is rolled back if it fails. The first deployment of a stack has no old
-    version to compare with: CloudFormation makes the alias without CodeDeploy, and no hook runs.
+    The update of the stack waits for all of this, and is rolled back if it fails. At the first deployment of a stack
+    there is no old version: CloudFormation makes the alias without CodeDeploy, and no hook runs.
 
-    It makes a CodeDeploy application and deployment group, an alarm, two functions from the service's image, and, for
-    each model, an asset with its samples. It costs next to nothing: CodeDeploy is free for Lambda, the hooks run for
-    seconds at each deployment, an alarm is $0.10 a month.
+    It makes a CodeDeploy application and deployment group, an alarm, two functions with the service's image and, for
+    each model, an asset with its samples. It costs little: CodeDeploy is free for Lambda, the hooks run for seconds at
+    each deployment, and the alarm costs $0.10 a month.
 
     Args:
         scope: The parent.
-        construct_id: Its id in the parent. A change replaces everything it makes, and nothing of the function.
-        function: Whose alias. One `CanaryDeployment` each.
-        shift: How. A change updates in place. Default: 10 % for 5 minutes, and then the rest.
-        goldens: What the new version must answer. Default: the samples of the models' packages.
-        alarms: Further alarms that stop a shift. Default: none but that of the new version's errors.
-        hook_timeout: Longest run of a hook, 30 to 900 whole seconds; in it the new version starts, and answers all
-            samples. Default: 5 minutes.
+        construct_id: Its id in the parent. A change replaces everything that it makes, and nothing of the function.
+        function: The function. It can have one `CanaryDeployment`.
+        shift: How the traffic is shifted. A change updates in place. Default: 10 % for 5 minutes, and then the rest.
+        goldens: The samples that the new version must answer. Default: those of the models' packages.
+        alarms: Further alarms that stop a shift. Default: only the alarm on errors of the new version.
+        hook_timeout: Longest run of a hook, 30 to 900 whole seconds. Within it the new version starts and answers all
+            samples. A change updates in place. Default: 5 minutes.
 
     Attributes:
         application: The CodeDeploy application.
         deployment_group: Its deployment group.
         errors: The alarm on errors of the new version.
-        pre_traffic: The function that asks the new version; None without goldens.
-        post_traffic: The function that asks the alias; None without goldens.
+        pre_traffic: The hook that sends samples to the new version; None without samples.
+        post_traffic: The hook that sends samples to the alias; None without samples.
 
     Raises:
         InvalidInferenceConfig: With the codes `goldens-missing`, `goldens-invalid`, `goldens-unknown`,
@@ -106,9 +104,7 @@ class CanaryDeployment(Construct):
         path = self.node.path
         found, problems = _golden_directories.find(f"{path}.goldens", function._service, goldens)
         problems += _shift_problems(f"{path}.shift", shift, function)
-        problems += _validation.whole_units(
-            "timeout-range", f"{path}.hook_timeout", hook_timeout, TimeUnit.SECONDS, 30, 900
-        )
+        problems += _validation.whole_units("timeout-range", f"{path}.hook_timeout", hook_timeout, "seconds", 30, 900)
         if _has_deployment_group(function.alias):
             problems.append(
                 Problem(
@@ -148,14 +144,14 @@ class CanaryDeployment(Construct):
             self.post_traffic = self._hook("PostTraffic", function, live, samples, hook_timeout, "the alias")
             self.deployment_group.add_pre_hook(self.pre_traffic.function)
             self.deployment_group.add_post_hook(self.post_traffic.function)
-            # Their permissions must be there when CodeDeploy invokes them, which is while the alias is updated.
+            # CodeDeploy invokes the hooks while the alias is updated. They must have their permissions by then.
             function.alias.node.add_dependency(self.pre_traffic.role, self.post_traffic.role)
         if isinstance(function.cold_start, Provisioned) and not isinstance(shift, AllAtOnce):
             Annotations.of(self).add_warning_v2(
                 _warnings.CANARY_PROVISIONED,
-                "While traffic is split, an alias's provisioned concurrency cannot be changed, and AWS does not say "
-                "that it is ready for the new version: requests may meet cold starts. Not so with "
-                "TrafficShift.all_at_once().",
+                "While traffic is split, an alias's provisioned concurrency cannot be changed, and AWS does not "
+                "promise it for the new version: requests may meet cold starts. TrafficShift.all_at_once() avoids "
+                "that.",
             )
 
     def _hook(
@@ -176,10 +172,8 @@ class CanaryDeployment(Construct):
             self,
             construct_id,
             service=function._service,
-            command=_image_context.VERIFY_HANDLER,
+            command=_commands.VERIFY,
             description=f"Sends golden samples to {whom}",
-            with_models=False,
-            takes_events=False,
             memory_size=_MEMORY_SIZE,
             timeout=timeout,
             environment={
@@ -238,20 +232,17 @@ def _has_deployment_group(alias: lambda_.Alias) -> bool:
 def _shift_problems(path: str, shift: AnyTrafficShift, function: InferenceFunction) -> list[Problem]:
     if isinstance(shift, AllAtOnce):
         return []
-    problems = []
-    percentage = shift.percentage
-    if not is_unresolved(percentage) and not (isinstance(percentage, int) and 1 <= percentage <= 99):
-        problems.append(
-            Problem(
-                "traffic-shift-percentage",
-                f"{path}.percentage",
-                repr(percentage),
-                "1 to 99 percent, a whole number",
-                "For 100 use TrafficShift.all_at_once().",
-            )
-        )
+    problems = _validation.whole_number(
+        "traffic-shift-percentage",
+        f"{path}.percentage",
+        shift.percentage,
+        1,
+        99,
+        "percent",
+        "For 100 use TrafficShift.all_at_once().",
+    )
     problems += _validation.whole_units(
-        "traffic-shift-interval", f"{path}.interval", shift.interval, TimeUnit.MINUTES, 1, 2880
+        "traffic-shift-interval", f"{path}.interval", shift.interval, "minutes", 1, 2880
     )
     concurrency = function.cold_start.concurrency if isinstance(function.cold_start, Provisioned) else None
     if concurrency is not None and (concurrency.max_capacity is not None or concurrency.schedules):
@@ -261,8 +252,8 @@ def _shift_problems(path: str, shift: AnyTrafficShift, function: InferenceFuncti
                 path,
                 f"{type(shift).__name__.lower()}, of an alias whose provisioned concurrency is scaled",
                 "TrafficShift.all_at_once(), or provisioned concurrency that stays as it is",
-                "Take one of them: while traffic is split, Lambda refuses to change an alias's provisioned "
-                "concurrency, so that scaling fails in the middle of a deployment.",
+                "Use one of these: while traffic is split, Lambda refuses to change an alias's provisioned "
+                "concurrency, so scaling would fail during a deployment.",
             )
         )
     return problems

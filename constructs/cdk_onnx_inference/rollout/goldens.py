@@ -9,29 +9,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goldens:
-    """Golden samples: inputs, and the outputs that are expected of a model, with tolerances."""
+    """Golden samples: inputs, and the expected outputs with tolerances."""
 
     @staticmethod
     def of_packages() -> PackageGoldens:
-        """Those in `goldens/` of the models' packages, which `onnx-inference prepare` writes."""
+        """The samples in `goldens/` of the models' packages, which `onnx-inference prepare` writes."""
         return PackageGoldens()
 
     @staticmethod
     def at(directories: Mapping[str, str | os.PathLike[str]]) -> GivenGoldens:
-        """Your own, e.g. of what a client sends to a function with `processing`.
+        """Samples of your own, e.g. of what clients send to a function with `processing`.
 
         Args:
-            directories: By the model's name: a directory with `goldens.json` and its samples, as
-                `docs/model-package.md` describes them, with the names of what a client sends and gets.
+            directories: Name of the model -> a directory with `goldens.json` and samples, as `docs/model-package.md`
+                describes them. Inputs and outputs have the names that clients use.
         """
         return GivenGoldens(directories=tuple((name, os.fspath(path)) for name, path in directories.items()))
 
     @staticmethod
     def none(*, reason: str) -> NoGoldens:
-        """No version is asked anything before it gets traffic: only alarms stop it.
+        """No samples: a new version gets traffic without a check, and only alarms stop it.
 
         Args:
-            reason: Why; for the reader of the code.
+            reason: Why that is acceptable here, 1 to 500 characters, for the reader of the code.
         """
         return NoGoldens(reason=reason)
 
@@ -56,3 +56,4 @@ class NoGoldens(Goldens):
 
 
 AnyGoldens = PackageGoldens | GivenGoldens | NoGoldens
+"""What the factories of `Goldens` return."""

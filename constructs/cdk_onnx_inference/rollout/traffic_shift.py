@@ -1,4 +1,4 @@
-"""How traffic goes over to a new version."""
+"""How traffic is shifted to a new version."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from aws_cdk import Duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficShift:
-    """How traffic goes over to a new version: one of the three forms below."""
+    """How traffic is shifted to a new version: one of the three forms below."""
 
     @staticmethod
     def all_at_once() -> AllAtOnce:
-        """At once, when the new version has answered as it is to."""
+        """All traffic at once, when the new version has answered the golden samples."""
         return AllAtOnce()
 
     @staticmethod
     def canary(*, percentage: int = 10, interval: Duration | None = None) -> Canary:
-        """A part first, and the rest after a while.
+        """A part of the traffic first, and the rest after an interval.
 
         Args:
-            percentage: The first part, 1 to 99. Default: 10.
-            interval: How long the first part is watched: whole minutes, 1 to 2880. Default: 5 minutes.
+            percentage: The first part in percent, 1 to 99. Default: 10.
+            interval: Time before the rest follows: 1 to 2880 whole minutes. Default: 5 minutes.
         """
         return Canary(percentage=percentage, interval=Duration.minutes(5) if interval is None else interval)
 
     @staticmethod
     def linear(*, percentage: int = 10, interval: Duration | None = None) -> Linear:
-        """In equal parts.
+        """In equal parts, with an interval after each.
 
         Args:
-            percentage: Of each part, 1 to 99. Default: 10.
-            interval: Between two parts: whole minutes, 1 to 2880. Default: 1 minute.
+            percentage: Each part in percent, 1 to 99. Default: 10.
+            interval: Time between two parts: 1 to 2880 whole minutes. Default: 1 minute.
         """
         return Linear(percentage=percentage, interval=Duration.minutes(1) if interval is None else interval)
 
@@ -59,3 +59,4 @@ class Linear(TrafficShift):
 
 
 AnyTrafficShift = AllAtOnce | Canary | Linear
+"""What the factories of `TrafficShift` return."""

@@ -1,7 +1,7 @@
-"""What resources cost while nobody uses them: what a reviewer does not see in a template.
+"""What resources cost while nobody uses them, which a reviewer cannot see in a template.
 
-Prices of us-east-1 in dollars, for a month of 730 hours, as published in September 2026. Other regions differ by up to
-a half; what is billed by use is not counted.
+Prices are those of us-east-1 in dollars, for a month of 730 hours, as published in September 2026. Other regions differ
+by up to a half. What is billed by use is not counted.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _ENDPOINT: Final = 0.01 * _HOURS  # of an interface endpoint, for each availabil
 
 
 def monthly_cost(logical_id: str, template: Template) -> float:
-    """Dollars a month that a resource costs by being there. 0 when it costs nothing, or is billed by use.
+    """Fixed costs of a resource in dollars a month. 0 if it costs nothing, or is billed by use.
 
     Args:
-        logical_id: Of the resource.
-        template: The template that has it.
+        logical_id: The resource's logical id.
+        template: The template with the resource.
     """
     resource = template["Resources"][logical_id]
     properties: Mapping[str, Any] = resource.get("Properties", {})
@@ -51,5 +51,5 @@ def _provisioned(properties: Mapping[str, Any], template: Template) -> float:
     function = template["Resources"].get(name, {}).get("Properties", {})
     memory, architecture = function.get("MemorySize", 128), function.get("Architectures", ["x86_64"])[0]
     if not isinstance(count, int) or not isinstance(memory, int):
-        return 0.0  # not known before the deployment
+        return 0.0  # known only at deployment
     return count * memory / 1024 * 3600 * _HOURS * _PROVISIONED_GB_SECOND.get(architecture, 0.0)

@@ -1,4 +1,4 @@
-"""Masks what a template says about the contents of files, so that its difference shows infrastructure only."""
+"""Masks what changes in a template with every build, so that differences show infrastructure only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 Template = dict[str, Any]
 
 _MASKS = (
-    # A function's version and an API's deployment carry a hash of what they are of in their ids.
+    # The ids of a function's version and of an API's deployment end with a hash of the function or the API.
     (re.compile(r"(CurrentVersion[0-9A-F]{8})[0-9a-f]{32}"), r"\1<version>"),
     (re.compile(r"(Deployment[0-9A-F]{8})[0-9a-f]{32}"), r"\1<deployment>"),
     (re.compile(r"(ReadModel)[0-9a-f]{8}[0-9A-F]{8}"), r"\1<digest>"),
@@ -24,7 +24,7 @@ _MASKS = (
 def normalised(template: Template) -> Template:
     """The template without hashes of assets, images, models, versions and deployments.
 
-    What CDK adds to every stack goes too: the parameter and the rule that check the bootstrap's version.
+    The parameter and the rule with which CDK checks the version of the bootstrap stack are left out too.
 
     Args:
         template: As CDK synthesised it. It is not changed.

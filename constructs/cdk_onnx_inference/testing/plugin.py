@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class TemplateExtension(JSONSnapshotExtension):
-    """One normalised JSON file for each test; what its difference would do stands above the difference."""
+    """One normalised JSON file for each test. Above a difference it says what a deployment would do."""
 
     def serialize(self, data: Any, **options: Any) -> str | bytes:
         """Normalises a template, and writes it as JSON."""
@@ -48,7 +48,7 @@ class TemplateExtension(JSONSnapshotExtension):
 
 @pytest.fixture
 def template_snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    """Equal to a template that is, but for hashes, the committed one. `pytest --snapshot-update` writes it anew."""
+    """Equals templates that differ from the committed one in hashes only. `pytest --snapshot-update` updates it."""
     return snapshot.use_extension(TemplateExtension)
 
 

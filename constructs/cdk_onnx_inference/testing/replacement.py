@@ -1,4 +1,4 @@
-"""Which properties of a resource cannot change without CloudFormation replacing the resource."""
+"""The properties of a resource that CloudFormation cannot change without replacing the resource."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REGION = "us-east-1"
 
 @cache
 def _paths(resource_type: str) -> tuple[tuple[str, ...], ...]:
-    """As CloudFormation's own resource schemas have them, which cfn-lint brings along."""
+    """From CloudFormation's resource schemas, which are part of cfn-lint."""
     try:
         from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError
     except ImportError:
@@ -28,7 +28,7 @@ def _paths(resource_type: str) -> tuple[tuple[str, ...], ...]:
 
 
 def replacing_properties(resource: Template) -> dict[str, Any]:
-    """Those of a resource's properties whose change replaces it, by their dotted path.
+    """The properties of a resource that replace it when they change, by their dotted path.
 
     Args:
         resource: One entry of a template's `Resources`.

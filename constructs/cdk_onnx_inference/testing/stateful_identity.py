@@ -1,8 +1,8 @@
-"""Guards what holds data: its logical id, and the properties whose change would replace it.
+"""Guards resources that hold data: their logical ids, and the properties that would replace them.
 
-CloudFormation knows a resource by its logical id. Another id, from a renamed or moved construct, is another resource:
-the new one is empty, and the old one is deleted or left behind with the data. So identities are committed to a file,
-and the file changes only with a reason.
+CloudFormation knows a resource by its logical id. If a construct is renamed or moved, the id changes: CloudFormation
+makes a new, empty resource, and deletes the old one or leaves it behind with the data. So the identities are committed
+to a file, and the file changes only with a reason.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class StatefulIdentityChanged(AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What makes a stateful resource this one and no other.
+    """What identifies a stateful resource.
 
     Attributes:
         type: Its resource type.
-        replacing: The properties whose change replaces it, with their values.
-        deletion_policy: What becomes of it when it leaves the template. CloudFormation's default is Delete.
-        update_replace_policy: What becomes of it when it is replaced. Likewise.
+        replacing: The properties that replace it when they change, with their values.
+        deletion_policy: What happens to it when it leaves the template. CloudFormation's default is Delete.
+        update_replace_policy: What happens to it when it is replaced. CloudFormation's default is Delete.
     """
 
     type: str
@@ -71,8 +71,8 @@ def check(templates: Mapping[str, Template], file: Path) -> None:
         file: Written by `record`; JSON.
 
     Raises:
-        StatefulIdentityChanged: Something would be replaced, deleted or left behind, or is not in the file yet; or
-            the file was changed without a reason. The text says what a deployment would do, and how to go on.
+        StatefulIdentityChanged: Something would be replaced, deleted or left behind, or is not in the file yet; or the
+            file was changed without a reason. The text says what a deployment would do, and what to do next.
     """
     if not file.is_file():
         raise StatefulIdentityChanged(f"{file.name} does not exist. {_HOW_TO_RECORD}")
@@ -92,8 +92,8 @@ def record(templates: Mapping[str, Template], file: Path, *, reason: str) -> Non
 
     Args:
         templates: By the stack's name.
-        file: To write; the reasons that are in it stay.
-        reason: For the reader of the file's history. Nothing is written when nothing changed.
+        file: The file to write. Reasons in it are kept.
+        reason: Why they changed. It is added only if something changed.
 
     Raises:
         ValueError: The reason is blank.
@@ -145,16 +145,13 @@ def _differences(stack: str, before: Mapping[str, Any], after: Mapping[str, Any]
     old, new = before[stack], after[stack]
     added = new.keys() - old.keys()
     for name in sorted(old.keys() - new.keys()):
-        yield f"{stack}: {_lost(name, old[name], sorted(other for other in added if _same(new[other], old[name])))}"
+        successors = sorted(other for other in added if new[other]["type"] == old[name]["type"])
+        yield f"{stack}: {_lost(name, old[name], successors)}"
     for name in sorted(added):
         yield f"{stack}: the {noun(new[name]['type'])} {name} is new: record it"
     for name in sorted(old.keys() & new.keys()):
         for text in _changed(name, old[name], new[name]):
             yield f"{stack}: {text}"
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return bool(one["type"] == other["type"])
 
 
 def _lost(name: str, resource: Mapping[str, Any], successors: list[str]) -> str:

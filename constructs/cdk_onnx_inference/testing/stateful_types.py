@@ -1,4 +1,4 @@
-"""Resource types that hold data, and what a reader calls them."""
+"""Resource types that hold data, and plain names of resource types."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STATEFUL: Final = {
     "AWS::SQS::Queue": "queue",
     "AWS::SecretsManager::Secret": "secret",
 }
-"""A topic and a queue are among them: subscribers and messages in flight go with them."""
+"""Topics and queues are among them: their subscribers and messages are lost with them."""
 
 _NOUNS: Final = STATEFUL | {
     "AWS::ApiGateway::Deployment": "deployment",
@@ -57,5 +57,5 @@ _NOUNS: Final = STATEFUL | {
 
 
 def noun(resource_type: str) -> str:
-    """What a reader calls a resource of this type."""
+    """A plain name for a resource of this type."""
     return _NOUNS.get(resource_type, resource_type)

@@ -1,4 +1,4 @@
-"""What a deployment would do, from the template that is deployed and the one that would be, for a reviewer to read."""
+"""Says what a deployment would do, by comparing the deployed template with the new one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_SHOWN = 60  # characters of a value
 
 
 class Concern(IntEnum):
-    """How much a reviewer should look at a change; the greater, the more."""
+    """How important a change is for a reviewer. Higher values are more important."""
 
     NOTE = 0
     COST = 1
@@ -33,11 +33,11 @@ class Change:
     """One thing that a deployment would do.
 
     Attributes:
-        concern: How much it asks to be looked at.
-        logical_id: Of the resource.
-        type: Its resource type.
+        concern: How important it is for a reviewer.
+        logical_id: The resource's logical id.
+        type: The resource's type.
         text: What would happen, in words.
-        monthly_cost: Dollars a month more, or, below 0, less.
+        monthly_cost: The change of fixed costs, in dollars a month.
     """
 
     concern: Concern
@@ -53,13 +53,13 @@ class Change:
 
 
 def changes(before: Template, after: Template) -> list[Change]:
-    """What deploying `after` over `before` would do, what asks most to be looked at first.
+    """What deploying `after` over `before` would do, the most important changes first.
 
-    Raw templates tell more than normalised ones: which part of a function makes its new version.
+    Raw templates tell more than normalised ones: they show which property of a function publishes a new version.
 
     Args:
-        before: The template that is deployed.
-        after: The one that would be.
+        before: The deployed template.
+        after: The new template.
 
     Raises:
         ModuleNotFoundError: The extra `testing` is not installed.
@@ -80,12 +80,12 @@ def changes(before: Template, after: Template) -> list[Change]:
 
 
 def summary(before: Template, after: Template) -> str:
-    """`changes` as lines of text, with the sum of what they cost; empty when there is none."""
+    """`changes` as lines of text, with the sum of their costs. Empty if there are no changes."""
     return told(changes(before, after))
 
 
 def told(found: Sequence[Change]) -> str:
-    """Changes as lines of text, with the sum of what they cost."""
+    """Changes as lines of text, with the sum of their costs."""
     lines = [str(change) for change in found]
     total = sum(change.monthly_cost for change in found)
     if abs(total) >= 0.005:
@@ -121,20 +121,13 @@ def _added(name: str, after: Template) -> Change:
 
 
 def _is_renewed(name: str, resource: Template, others: Template) -> bool:
-    """A version, or an API's deployment, whose counterpart has another hash at the end of its id."""
-    return _counterpart(name, resource, others) is not None
-
-
-def _counterpart(name: str, resource: Template, others: Template) -> str | None:
+    """Whether `others` has the same version, or API deployment, with another hash at the end of its id."""
     pattern = {"AWS::Lambda::Version": _VERSION, "AWS::ApiGateway::Deployment": _DEPLOYMENT}.get(resource["Type"])
     found = pattern.search(name) if pattern else None
     if found is None:
-        return None
-    stem = name[: found.end() - 32] if not name.endswith(">") else name[: name.rindex("<")]
-    return next(
-        (other for other in sorted(others) if other.startswith(stem) and others[other]["Type"] == resource["Type"]),
-        None,
-    )
+        return False
+    stem = name[: name.rindex("<")] if name.endswith(">") else name[: found.end() - 32]
+    return any(other.startswith(stem) and others[other]["Type"] == resource["Type"] for other in others)
 
 
 def _renewed(name: str, before: Template, after: Template) -> Change:
@@ -190,7 +183,7 @@ def _modified(name: str, before: Template, after: Template) -> Iterator[Change]:
 
 
 def _opened(old: Template, new: Template) -> list[str]:
-    """What somebody may do now that nobody could before."""
+    """What becomes possible for somebody that was not possible before."""
     before, after = old.get("Properties", {}), new.get("Properties", {})
     found = []
     if after.get("AuthorizationType") == "NONE" != before.get("AuthorizationType"):

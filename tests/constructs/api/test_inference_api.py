@@ -14,7 +14,7 @@ from aws_cdk import aws_logs as logs
 
 from cdk_onnx_inference import ApiAuth, ApiType, Cors, InferenceApi, InferenceFunction, ModelSource, Throttle
 from cdk_onnx_inference.api._routes import ROUTES
-from tests.constructs.conftest import Codes
+from tests.constructs.conftest import Codes, routes
 from tests.support import synth
 
 HTTP, REST = ApiType.http_api(), ApiType.rest_api()
@@ -30,26 +30,6 @@ def template(function: InferenceFunction, **options: Any) -> synth.Template:
     stack = Stack.of(function)
     InferenceApi(stack, "Api", function=function, **options)
     return synth.template_of(stack)
-
-
-def routes(made: synth.Template) -> list[tuple[str, str]]:
-    """(method, path template) of an API of either kind."""
-    found = [
-        tuple(route["Properties"]["RouteKey"].split(" ", 1))
-        for route in synth.resources_of(made, "AWS::ApiGatewayV2::Route")
-    ]
-    resources = made["Resources"]
-
-    def path(reference: dict[str, Any]) -> str:
-        resource = resources.get(reference.get("Ref"))
-        if resource is None or resource["Type"] != "AWS::ApiGateway::Resource":
-            return ""
-        properties = resource["Properties"]
-        return f"{path(properties['ParentId'])}/{properties['PathPart']}"
-
-    for method in synth.resources_of(made, "AWS::ApiGateway::Method"):
-        found.append((method["Properties"]["HttpMethod"], path(method["Properties"]["ResourceId"])))
-    return sorted(found)
 
 
 def stage(made: synth.Template) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from aws_cdk import Duration, Stack
-from aws_cdk import assertions as cdk_assertions
 from aws_cdk import aws_s3 as s3
 
 from cdk_onnx_inference import ColdStart, InferenceFunction, ModelFileSystem, ModelPart, ModelSource
 from cdk_onnx_inference.cold_start import _init_phase
-from cdk_onnx_inference.models._served_models import ServedModel, collect
-from tests.constructs.conftest import Codes
+from cdk_onnx_inference.models._model_argument import collect
+from cdk_onnx_inference.models._served_model import ServedModel
+from tests.constructs.conftest import Codes, warnings
 from tests.support import models
 
 GB = 1000**3
@@ -29,11 +29,6 @@ def served(*sources: ModelSource) -> list[ServedModel]:
     found, problems = collect("model", list(sources))
     assert problems == []
     return found
-
-
-def warnings(stack: Stack) -> list[str]:
-    found = cdk_assertions.Annotations.from_stack(stack).find_warning("*", cdk_assertions.Match.any_value())
-    return [str(entry.entry.data) for entry in found]
 
 
 def test_a_download_at_625_megabits(stack: Stack) -> None:

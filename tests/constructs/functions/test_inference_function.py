@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from aws_cdk import Annotations, Duration, Size, Stack, Token
-from aws_cdk import assertions as cdk_assertions
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -15,7 +14,7 @@ from aws_cdk import aws_logs as logs
 
 from cdk_onnx_inference import InferenceFunction, ModelSource, Processing, _environment, _permissions
 from cdk_onnx_inference.functions import inference_function
-from tests.constructs.conftest import Codes
+from tests.constructs.conftest import Codes, warnings
 from tests.support import models, synth
 
 PREPROCESS = "def preprocess(request):\n    return request.inputs\n"
@@ -331,11 +330,6 @@ def test_values_that_are_known_at_deployment_pass(make: Make, model_path: Path) 
     assert made["EphemeralStorage"] == {"Size": {"Ref": "Number"}}
     variables = made["Environment"]["Variables"]
     assert variables["MODEL_NAME"] == variables["MODEL_VERSION"] == variables["SECRET"] == {"Ref": "Text"}
-
-
-def warnings(stack: Stack) -> list[str]:
-    found = cdk_assertions.Annotations.from_stack(stack).find_warning("*", cdk_assertions.Match.any_value())
-    return [str(entry.entry.data) for entry in found]
 
 
 def test_warns_of_large_weights_in_the_graph(stack: Stack, model: ModelSource, monkeypatch: pytest.MonkeyPatch) -> None:

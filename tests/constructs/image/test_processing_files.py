@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from cdk_onnx_inference import Problem, Processing
 from cdk_onnx_inference.image import _processing_files
+from tests.support.synth import ROOT
 
 PREPROCESS = "def preprocess(request):\n    return request.inputs\n"
 
@@ -85,6 +87,13 @@ def test_fails_on_a_path_that_is_a_token(token: str) -> None:
 @pytest.mark.parametrize("name", ["words.txt", "words", "my words.py", ".hidden.py", "wörter.py"])
 def test_fails_on_a_name_that_is_no_plain_module(tmp_path: Path, name: str) -> None:
     assert codes(Processing(write(tmp_path, PREPROCESS, name))) == ["processing-name"]
+
+
+def test_python_is_that_of_the_image() -> None:
+    dockerfile = (ROOT / "runtime" / "Dockerfile").read_text()
+    bases = re.findall(r"^FROM \S*python:(\d+)\.(\d+)", dockerfile, re.MULTILINE)
+    assert bases
+    assert {(int(major), int(minor)) for major, minor in bases} == {_processing_files.PYTHON}
 
 
 @pytest.mark.parametrize("text", ["def preprocess(:\n", "def preprocess(request):\nreturn 1\n"])

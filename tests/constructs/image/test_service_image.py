@@ -22,11 +22,6 @@ DIGEST = f"sha256:{'a1' * 32}"
 ARN = "arn:aws:ecr:eu-west-1:210987654321:repository/digits"
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    return Stack(synth.new_app(tmp_path / "cdk.out"), "Shop")
-
-
 def image_of(stack: Stack, digest: str = DIGEST) -> Any:
     repository = ecr.Repository.from_repository_arn(stack, "Images", ARN)
     return ServiceImage.from_ecr(repository, digest=digest)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from aws_cdk import Duration, Stack, Token
-from aws_cdk import assertions as cdk_assertions
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
@@ -31,7 +30,7 @@ from cdk_onnx_inference import (
     Throttle,
 )
 from cdk_onnx_inference.errors import InvalidInferenceConfig
-from tests.constructs.conftest import Codes
+from tests.constructs.conftest import Codes, warnings
 from tests.support import models
 
 Make = Callable[..., AsyncInference]
@@ -53,11 +52,6 @@ def make(stack: Stack, service: InferenceFunction) -> Make:
     """Makes jobs of that function."""
     numbers = iter(range(100))
     return lambda **options: AsyncInference(stack, f"Jobs{next(numbers)}", **{"function": service, **options})
-
-
-def warnings(stack: Stack) -> list[str]:
-    of = cdk_assertions.Annotations.from_stack(stack)
-    return [str(found.entry.data) for found in of.find_warning("*", cdk_assertions.Match.any_value())]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +131,16 @@ def test_fails_on(make: Make, codes: Codes, options: dict[str, Any], expected: l
 def test_takes(make: Make, stack: Stack, options: dict[str, Any]) -> None:
     make(**options)
     assert warnings(stack) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [(3600, "3600"), (seconds(Token.as_number(TOKEN)), "a value that is known only at deployment")]
+)
+def test_problems_show_what_was_given(make: Make, value: Any, got: str) -> None:
+    for argument in ("job_timeout", "batching_window", "retention"):
+        with pytest.raises(InvalidInferenceConfig) as raised:
+            make(**{argument: value})
+        assert [problem.got for problem in raised.value.problems] == [got]
 
 
 def test_all_problems_are_told_at_once_and_nothing_is_made(make: Make, stack: Stack) -> None:
@@ -329,7 +333,7 @@ def test_says_that_a_tables_stream_is_not_checked(stack: Stack, make: Make) -> N
     make(table=table_of(stack), notices=JobNotices.topic(sns.Topic(stack, "Topic")))
     (warning,) = warnings(stack)
     assert "cdk-onnx-inference:existing-table" in warning
-    assert "See that it has a stream with new and old images." in warning
+    assert "Make sure that it has a stream with new and old images." in warning
 
 
 @pytest.mark.parametrize(

@@ -7,53 +7,23 @@ from typing import Any
 
 import pytest
 from aws_cdk import App, Duration, Stack, Token
-from aws_cdk import assertions as cdk_assertions
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_efs as efs
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 
 from cdk_onnx_inference import InferenceFunction, ModelFileSystem, ModelSource, Processing, Removal, _permissions
-from tests.constructs.conftest import Codes
+from tests.constructs.conftest import Codes, warnings
+from tests.constructs.models.conftest import functions, logical_id, resource, statements
 from tests.support import models, synth
 
 ISOLATED = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A model package directory."""
-    return models.save_package(tmp_path / "digits")
 
 
 def serve(stack: Stack, package: Path, file_system: ModelFileSystem | None = None, **options: Any) -> synth.Template:
     file_system = file_system or ModelFileSystem(stack, "Models")
     InferenceFunction(stack, "Digits", model=ModelSource.on_efs(package, file_system=file_system), **options)
     return synth.template_of(stack)
-
-
-def functions(template: synth.Template) -> dict[str, dict[str, Any]]:
-    """Command -> properties, of our own functions."""
-    return {
-        made["Properties"]["ImageConfig"]["Command"][0]: made["Properties"]
-        for made in synth.resources_of(template, "AWS::Lambda::Function")
-        if "ImageConfig" in made["Properties"]
-    }
-
-
-def logical_id(template: synth.Template, part: str, resource_type: str) -> str:
-    (found,) = (name for name, made in template["Resources"].items() if part in name and made["Type"] == resource_type)
-    return str(found)
-
-
-def statements(template: synth.Template, role: str, policy: str) -> list[dict[str, Any]]:
-    made = template["Resources"][logical_id(template, role, "AWS::IAM::Role")]
-    (found,) = (
-        entry["PolicyDocument"]["Statement"]
-        for entry in made["Properties"]["Policies"]
-        if entry["PolicyName"] == policy
-    )
-    return list(found)
 
 
 def policy(template: synth.Template) -> list[dict[str, Any]]:
@@ -192,13 +162,6 @@ def test_security_groups_of_the_user_s_own_are_kept(stack: Stack, package: Path)
     template = serve(stack, package, file_system, security_groups=[own])
     found = functions(template)["onnx_handler.http.handler"]["VpcConfig"]["SecurityGroupIds"]
     assert found == [stack.resolve(group.security_group_id) for group in (own, file_system.client_security_group)]
-
-
-def resource(template: synth.Template) -> tuple[str, dict[str, Any]]:
-    ((name, made),) = (
-        (name, made) for name, made in template["Resources"].items() if made["Type"] == "Custom::OnnxModel"
-    )
-    return name, made
 
 
 def test_the_model_is_published_before_the_version(stack: Stack, package: Path) -> None:
@@ -360,8 +323,7 @@ def test_a_vpc_of_the_user_s_own(stack: Stack, package: Path) -> None:
 
 
 def warns(stack: Stack) -> bool:
-    found = cdk_assertions.Annotations.from_stack(stack).find_warning("*", cdk_assertions.Match.any_value())
-    return any("cdk-onnx-inference:publisher-without-s3" in str(entry.entry.data) for entry in found)
+    return any("cdk-onnx-inference:publisher-without-s3" in warning for warning in warnings(stack))
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,10 @@ from aws_cdk import aws_ec2 as ec2
 
 from cdk_onnx_inference import InferenceFunction, ModelS3Files, ModelSource, Removal, _permissions
 from tests.constructs.conftest import Codes
-from tests.constructs.models.test_model_file_system import functions, logical_id, resource, statements
-from tests.support import models, synth
+from tests.constructs.models.conftest import functions, logical_id, resource, statements
+from tests.support import synth
 
 ISOLATED = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A model package directory."""
-    return models.save_package(tmp_path / "digits")
 
 
 @pytest.fixture

@@ -29,11 +29,6 @@ RULES = ["error-rate", "throttles", "duration", "start", "api-server-errors", "a
 PROVISIONED_RULES = ["provisioned-spillover", "provisioned-utilization"]
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    return Stack(synth.new_app(tmp_path / "cdk.out"), "Shop")
-
-
 def monitored(
     stack: Stack, tmp_path: Path, *, api_type: Any = None, cold_start: ColdStart | None = None, **options: Any
 ) -> InferenceMonitoring:
@@ -199,6 +194,19 @@ def test_jobs(stack: Stack, tmp_path: Path) -> None:
     assert {"Jobs by status", "Workers at once", "Age of the oldest, seconds"} <= {
         widget["properties"].get("title") for widget in json.loads(body(stack))["widgets"]
     }
+
+
+def test_what_is_known_at_deployment_has_no_rule_and_no_line(stack: Stack, tmp_path: Path) -> None:
+    number = CfnParameter(stack, "Number", type="Number").value_as_number
+    path = models.save(models.matmul(), tmp_path / "digits")
+    function = InferenceFunction(stack, "Digits", model=ModelSource.in_image(path), timeout=Duration.seconds(number))
+    api_type = ApiType.rest_api(integration_timeout=Duration.millis(number))
+    api = InferenceApi(stack, "Api", function=function, api_type=api_type)
+    monitoring = InferenceMonitoring(stack, "Monitoring", function=function, api=api)
+    monitoring.add_alarms()
+    assert list(monitoring.rules) == [name for name in RULES if name not in ("duration", "api-latency")]
+    assert "Duration, ms" in body(stack)
+    assert "annotations" not in body(stack)
 
 
 def test_the_service_stays_as_it_is(tmp_path: Path) -> None:

@@ -38,11 +38,6 @@ def package(directory: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    return Stack(synth.new_app(tmp_path / "cdk.out"), "Shop")
-
-
 def function(stack: Stack, path: Path, **options: Any) -> InferenceFunction:
     return InferenceFunction(stack, "Digits", model=ModelSource.in_image(path), **options)
 
@@ -202,7 +197,10 @@ def test_goldens_that_are_none(stack: Stack, tmp_path: Path, broken: str) -> Non
         ({"shift": TrafficShift.linear(percentage=100)}, ["traffic-shift-percentage"]),
         ({"shift": TrafficShift.canary(interval=Duration.seconds(90))}, ["traffic-shift-interval"]),
         ({"shift": TrafficShift.linear(interval=Duration.minutes(2881))}, ["traffic-shift-interval"]),
+        ({"shift": TrafficShift.canary(percentage=True)}, ["traffic-shift-percentage"]),
+        ({"shift": TrafficShift.canary(interval=5)}, ["traffic-shift-interval"]),  # type: ignore[arg-type]
         ({"hook_timeout": Duration.seconds(29)}, ["timeout-range"]),
+        ({"hook_timeout": 60}, ["timeout-range"]),
         ({"hook_timeout": Duration.seconds(901)}, ["timeout-range"]),
     ],
 )

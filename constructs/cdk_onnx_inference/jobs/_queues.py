@@ -1,4 +1,4 @@
-"""Where jobs wait, and where the messages of failed jobs go."""
+"""The queues: where jobs wait, and where the messages of failed jobs go."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from cdk_onnx_inference import _warnings
 from cdk_onnx_inference._tokens import is_unresolved
 from cdk_onnx_inference.errors import Problem
 
 MAX_RECEIVE_COUNT = 5
-"""Attempts before a message is given up. AWS recommends at least 5 with Lambda: throttled polls count as attempts.
+"""Receives before a message goes to the dead-letter queue. AWS recommends at least 5 with Lambda, because throttled
+polls count too.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 """
 
 RETENTION = Duration.days(14)
-"""The longest that SQS keeps a message."""
+"""The longest time that SQS keeps a message."""
 
 DEAD_LETTERS_TIMEOUT = Duration.seconds(30)
-"""Of the function that empties the dead-letter queue; a queue's default visibility timeout, so any queue will do."""
+"""Of the function that empties the dead-letter queue: the default visibility timeout, so that every queue fits."""
 
 _DEFAULT_VISIBILITY, _DEFAULT_RETENTION, _DEFAULT_MESSAGE_SIZE = 30, 4 * 86_400, 1024**2
 _MESSAGE_SIZE = 256 * 1024
-"""Bytes that messages may have: the job API puts what makes one longer than 200 KiB into the bucket."""
+"""Bytes that a message may have. The job API puts requests that would make it longer than 200 KiB into the bucket."""
 
-_SQS_CONFIGURE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
+_SQS_AND_LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,55 +43,41 @@ class JobQueues:
 
 
 def visibility_timeout(timeout: Duration, window: Duration) -> Duration:
-    """How long a message that a worker has is hidden from others: six attempts' time, as AWS recommends."""
+    """How long a message that a worker has is hidden from other workers: 6 times the timeout, as AWS recommends."""
     return Duration.seconds(6 * int(timeout.to_seconds()) + int(window.to_seconds()))
 
 
 def make(
     scope: Construct, *, visibility: Duration, queue: sqs.IQueue | None, dead_letters: sqs.IQueue | None
 ) -> JobQueues:
-    """Makes the queues that are not there already, all encrypted, TLS only, and with the longest retention.
+    """Makes the queues that are not given. They are encrypted, accept TLS only, and have the longest retention.
 
     Args:
         scope: Their parent.
-        visibility: Of the jobs' queue.
-        queue: The jobs' queue if it is there already.
-        dead_letters: Its dead-letter queue, which then is there too.
+        visibility: Visibility timeout of the jobs' queue.
+        queue: The jobs' queue, if it exists already.
+        dead_letters: Its dead-letter queue. Default: the one that `queue` itself names.
     """
-    parked = sqs.Queue(
-        scope, "ParkedQueue", encryption=sqs.QueueEncryption.SQS_MANAGED, enforce_ssl=True, retention_period=RETENTION
-    )
+    parked = _queue(scope, "ParkedQueue")
     if queue is not None:
+        dead_letters = dead_letters or _dead_letters_of(queue)
         assert dead_letters is not None
         return JobQueues(queue, dead_letters, parked)
-    made = sqs.Queue(
+    made = _queue(
         scope,
         "DeadLetterQueue",
-        encryption=sqs.QueueEncryption.SQS_MANAGED,
-        enforce_ssl=True,
-        retention_period=RETENTION,
         visibility_timeout=Duration.seconds(6 * int(DEAD_LETTERS_TIMEOUT.to_seconds())),
     )
     return JobQueues(
-        sqs.Queue(
+        _queue(
             scope,
             "Queue",
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=RETENTION,
             visibility_timeout=visibility,
             dead_letter_queue=sqs.DeadLetterQueue(queue=made, max_receive_count=MAX_RECEIVE_COUNT),
         ),
         made,
         parked,
     )
-
-
-def dead_letters_of(queue: sqs.IQueue) -> sqs.IQueue | None:
-    """The dead-letter queue of a queue of this app; None if it has none, or is of elsewhere."""
-    if isinstance(queue, sqs.Queue) and queue.dead_letter_queue is not None:
-        return queue.dead_letter_queue.queue
-    return None
 
 
 def check_existing(
@@ -100,31 +88,31 @@ def check_existing(
     timeout: Duration | None,
     window: Duration | None,
     job_timeout: Duration | None,
-) -> tuple[list[Problem], list[str], list[str]]:
-    """Checks a queue that is there already, if one is, and its dead-letter queue.
+) -> tuple[list[Problem], list[tuple[str, str]]]:
+    """Checks queues that are not made here.
 
     Args:
         path: Prefix of the problems' paths: the construct's.
-        queue: The queue.
-        dead_letters: What the user gave as its dead-letter queue.
-        timeout: Of the worker; None if it is wrong or not known.
-        window: The batching window, likewise.
-        job_timeout: Of jobs, likewise.
+        queue: The jobs' queue, or None.
+        dead_letters: What the user gave as its dead-letter queue, or None.
+        timeout: The worker's timeout, or None if it is wrong.
+        window: The batching window, or None if it is wrong.
+        job_timeout: The timeout of jobs, or None if it is wrong.
 
     Returns:
-        The problems, what could not be checked, and what is allowed but not advised.
+        The problems, and warnings: ids and texts.
     """
     if queue is not None:
         return _check(
             path,
             queue,
-            dead_letters or dead_letters_of(queue),
+            dead_letters or _dead_letters_of(queue),
             timeout=timeout,
             window=window,
             job_timeout=job_timeout,
         )
     if dead_letters is None:
-        return [], [], []
+        return [], []
     return (
         [
             Problem(
@@ -135,7 +123,6 @@ def check_existing(
                 "Give queue= as well: a new queue has a new dead-letter queue.",
             )
         ],
-        [],
         [],
     )
 
@@ -148,18 +135,16 @@ def _check(
     timeout: Duration | None,
     window: Duration | None,
     job_timeout: Duration | None,
-) -> tuple[list[Problem], list[str], list[str]]:
+) -> tuple[list[Problem], list[tuple[str, str]]]:
     problems = _fifo(f"{path}.queue", queue)
-    unchecked: list[str] = []
-    advice: list[str] = []
     if dead_letters is None:
         problems.append(
             Problem(
                 "dead-letter-queue-missing",
                 f"{path}.dead_letter_queue",
-                "an existing queue whose dead-letter queue is not known",
+                "an existing queue with a dead-letter queue that is not known",
                 "the queue to which SQS moves messages that were received too often",
-                "Give dead_letter_queue= as well. Without one, a job whose worker crashes would never be given up.",
+                "Give dead_letter_queue= as well. Without one, a job that crashes its worker would never be given up.",
             )
         )
     else:
@@ -167,11 +152,14 @@ def _check(
         problems += _visibility(f"{path}.dead_letter_queue", dead_letters, DEAD_LETTERS_TIMEOUT)
     resource = queue.node.default_child
     if not isinstance(resource, sqs.CfnQueue):
-        unchecked.append("its visibility timeout is at least 6 times the worker's timeout, plus the batching window")
-        unchecked.append(f"it moves messages to dead_letter_queue after at least {MAX_RECEIVE_COUNT} receives")
-        unchecked.append("it keeps messages for at least job_timeout")
-        unchecked.append(f"it takes messages of {_MESSAGE_SIZE // 1024} KiB")
-        return problems, unchecked, advice
+        unchecked = (
+            "An imported queue cannot be checked at synth. Make sure that its visibility timeout is at least 6 times "
+            "the worker's timeout, plus the batching window; it moves messages to dead_letter_queue after at least "
+            f"{MAX_RECEIVE_COUNT} receives; it keeps messages for at least job_timeout; it accepts messages of "
+            f"{_MESSAGE_SIZE // 1024} KiB."
+        )
+        return problems, [(_warnings.EXISTING_QUEUE, unchecked)]
+    warnings = []
     problems += _receives(f"{path}.queue", queue, resource)
     if timeout is not None and window is not None:
         too_short = _visibility(f"{path}.queue", queue, timeout)
@@ -179,10 +167,12 @@ def _check(
         seconds = _number(resource.visibility_timeout, _DEFAULT_VISIBILITY)
         wanted = visibility_timeout(timeout, window).to_seconds()
         if not too_short and seconds is not None and seconds < wanted:
-            advice.append(
-                f"The queue hides a message for {seconds:g} s from others. AWS recommends {wanted:g} s, 6 times the "
-                f"worker's timeout plus the batching window, lest jobs are run twice at once. {_SQS_CONFIGURE}"
+            text = (
+                f"The queue hides a message from other workers for {seconds:g} s. AWS recommends {wanted:g} s, 6 times "
+                "the worker's timeout plus the batching window, so that a job does not run twice at the same time. "
+                f"{_SQS_AND_LAMBDA}"
             )
+            warnings.append((_warnings.VISIBILITY_TIMEOUT, text))
     retention = _number(resource.message_retention_period, _DEFAULT_RETENTION)
     if job_timeout is not None and retention is not None and retention < job_timeout.to_seconds():
         problems.append(
@@ -200,12 +190,30 @@ def _check(
             Problem(
                 "queue-message-size",
                 f"{path}.queue",
-                f"a queue for messages of {size:g} bytes",
-                f"at least {_MESSAGE_SIZE} bytes, for requests that are not yet large enough for the bucket",
+                f"a queue for messages of up to {size:g} bytes",
+                f"at least {_MESSAGE_SIZE} bytes, for requests that are not large enough for the bucket",
                 "Leave the queue's max_message_size_bytes out: the default is SQS's largest.",
             )
         )
-    return problems, unchecked, advice
+    return problems, warnings
+
+
+def _queue(scope: Construct, construct_id: str, **options: Any) -> sqs.Queue:
+    return sqs.Queue(
+        scope,
+        construct_id,
+        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        enforce_ssl=True,
+        retention_period=RETENTION,
+        **options,
+    )
+
+
+def _dead_letters_of(queue: sqs.IQueue) -> sqs.IQueue | None:
+    """The dead-letter queue of a queue of this app. None if it has none, or was imported."""
+    if isinstance(queue, sqs.Queue) and queue.dead_letter_queue is not None:
+        return queue.dead_letter_queue.queue
+    return None
 
 
 def _fifo(path: str, queue: sqs.IQueue) -> list[Problem]:
@@ -223,7 +231,7 @@ def _fifo(path: str, queue: sqs.IQueue) -> list[Problem]:
 
 
 def _visibility(path: str, queue: sqs.IQueue, timeout: Duration) -> list[Problem]:
-    """Lambda refuses the mapping of a queue whose messages come back while the function still runs."""
+    """Lambda refuses an event source with a visibility timeout that is shorter than the function's timeout."""
     resource = queue.node.default_child
     if not isinstance(resource, sqs.CfnQueue):
         return []
@@ -236,7 +244,7 @@ def _visibility(path: str, queue: sqs.IQueue, timeout: Duration) -> list[Problem
             path,
             f"a visibility timeout of {seconds:g} s",
             f"at least the function's timeout, {timeout.to_seconds():g} s, and better 6 times as much",
-            f"Give the queue a longer visibility_timeout: Lambda refuses it otherwise. {_SQS_CONFIGURE}",
+            f"Give the queue a longer visibility_timeout: Lambda refuses it otherwise. {_SQS_AND_LAMBDA}",
         )
     ]
 
@@ -252,14 +260,14 @@ def _receives(path: str, queue: sqs.IQueue, resource: sqs.CfnQueue) -> list[Prob
             path,
             "a queue without a redrive policy" if count is None else f"a maxReceiveCount of {count:g}",
             f"at least {MAX_RECEIVE_COUNT} receives, then the dead-letter queue",
-            "Give the queue dead_letter_queue=DeadLetterQueue(queue=..., max_receive_count=5): polls that Lambda "
-            f"throttles count as receives. {_SQS_CONFIGURE}",
+            "Give the queue dead_letter_queue=DeadLetterQueue(queue=..., max_receive_count=5): polls that are "
+            f"throttled count as receives. {_SQS_AND_LAMBDA}",
         )
     ]
 
 
 def _number(value: float | None, default: float) -> float | None:
-    """A property of a queue; None if it is known only at deployment."""
+    """A property of a queue, or None if it is known only at deployment."""
     if value is None:
         return default
     return None if is_unresolved(float(value)) else value

@@ -1,4 +1,4 @@
-"""Reads what synth must know of a model package's `manifest.json`, which `onnx-inference prepare` writes."""
+"""Reads what synth needs from a model package's `manifest.json`, which `onnx-inference prepare` writes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a manifest says, as far as it says it: each member may be absent.
+    """What a manifest says. Every member may be absent.
 
     Args:
         name: The model's name (`name`).
@@ -53,7 +53,7 @@ def read(path: str, file: Path) -> tuple[Manifest, list[Problem]]:
         file: The manifest.
 
     Returns:
-        What it says, and a problem if it is none: not JSON, or with members of other types than a manifest has.
+        What it says, and a problem if the file is not a manifest: not JSON, or a member has the wrong type.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -71,20 +71,20 @@ def read(path: str, file: Path) -> tuple[Manifest, list[Problem]]:
 
 
 def part_of(name: str, file: Path) -> ModelPart:
-    """A file on this machine, as a manifest lists it."""
+    """The entry that a manifest has for a file on this machine."""
     with file.open("rb") as content:
         return ModelPart(name, file.stat().st_size, hashlib.file_digest(content, "sha256").hexdigest())
 
 
 def digest_of(parts: Iterable[ModelPart], *, manifest: bool = False) -> str:
-    """Digest over names and contents of the graph and its weights, whatever their order.
+    """Digest of the names and contents of the graph and its weights. Their order does not matter.
 
-    It is that of the text which `sha256sum` prints for the files in the order of their names, so a shell can verify
-    it: `cd model; sha256sum model.onnx model.onnx.data | sha256sum`.
+    It is the digest of what `sha256sum` prints for the files in the order of their names, so a shell can verify it:
+    `cd model; sha256sum model.onnx model.onnx.data | sha256sum`.
 
     Args:
-        parts: Of one model.
-        manifest: Count the manifest too, as what tells two packages apart. Default: it is no part of the model.
+        parts: The parts of one model.
+        manifest: Include the manifest, to tell two packages with equal weights apart. Default: it is left out.
     """
     listing = hashlib.sha256()
     for part in sorted(parts, key=lambda part: part.path):
@@ -93,13 +93,19 @@ def digest_of(parts: Iterable[ModelPart], *, manifest: bool = False) -> str:
     return f"sha256:{listing.hexdigest()}"
 
 
-def is_sha256(text: object) -> bool:
-    """Whether a digest is written as `sha256sum` writes it."""
-    return isinstance(text, str) and _SHA256.fullmatch(text) is not None
+def is_well_formed(part: ModelPart) -> bool:
+    """Whether the runtime accepts the part: a path below the model's directory, a size, and a SHA-256 digest."""
+    return (
+        is_below(part.path)
+        and type(part.size) is int
+        and part.size >= 0
+        and isinstance(part.sha256, str)
+        and _SHA256.fullmatch(part.sha256) is not None
+    )
 
 
 def is_below(name: object) -> bool:
-    """Whether the runtime takes it for a part's path: below the model's directory, in one form only, nothing hidden."""
+    """Whether the runtime accepts it as a part's path: relative, without empty, hidden, `.` or `..` segments."""
     return (
         isinstance(name, str)
         and "\0" not in name
@@ -129,6 +135,6 @@ def _parsed(content: Any) -> Manifest:
 
 def _part(content: Any) -> ModelPart:
     part = ModelPart(path=content["path"], size=content["size"], sha256=content["sha256"])
-    if not is_below(part.path) or not is_sha256(part.sha256) or type(part.size) is not int or part.size < 0:
+    if not is_well_formed(part):
         raise ValueError(f"part {content!r}")
     return part

@@ -10,8 +10,9 @@ import pytest
 from aws_cdk import Token
 
 from cdk_onnx_inference import ModelSource, Problem
-from cdk_onnx_inference.models import _model_files
+from cdk_onnx_inference.models import _local_model
 from cdk_onnx_inference.models._onnxruntime_limits import MAX_IR_VERSION, MAX_OPSETS
+from cdk_onnx_inference.models._served_model import ServedModel
 from tests.support import models
 
 
@@ -32,15 +33,15 @@ def with_location(path: Path, location: str) -> Path:
     return path
 
 
-def collect(path: Path | str, name: str | None = None) -> _model_files.ModelFiles:
-    files, problems = _model_files.collect("Shop/Digits.model", ModelSource.in_image(path, name=name))
+def collect(path: Path | str, name: str | None = None) -> ServedModel:
+    files, problems = _local_model.collect("Shop/Digits.model", ModelSource.in_image(path, name=name))
     assert problems == []
     assert files is not None
     return files
 
 
 def problem(path: Path | str) -> Problem:
-    files, problems = _model_files.collect("Shop/Digits.model", ModelSource.in_image(path))
+    files, problems = _local_model.collect("Shop/Digits.model", ModelSource.in_image(path))
     assert files is None
     (found,) = problems
     assert found.path == "Shop/Digits.model.path"
@@ -220,7 +221,7 @@ def test_an_unknown_domain_is_the_users_own_business(tmp_path: Path) -> None:
 
 
 def test_fails_on_a_model_larger_than_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_model_files, "MAX_BYTES", 100)
+    monkeypatch.setattr(_local_model, "MAX_BYTES", 100)
     assert problem(models.save(models.matmul(), tmp_path)).code == "model-too-large"
 
 
@@ -235,7 +236,7 @@ def test_all_problems_of_a_model_come_together(tmp_path: Path) -> None:
         model.graph.initializer[-1].CopyFrom(tensor)
         model.graph.initializer[-1].ClearField("raw_data")
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    _, problems = _model_files.collect("m", ModelSource.in_image(tmp_path))
+    _, problems = _local_model.collect("m", ModelSource.in_image(tmp_path))
     assert [found.code for found in problems] == [
         "model-weights-missing",
         "model-weights-missing",

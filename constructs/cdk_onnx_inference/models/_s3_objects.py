@@ -1,4 +1,4 @@
-"""The S3 objects that a model's parts are: uploaded at deployment, or there already."""
+"""The S3 objects with the parts of a model: uploaded at deployment, or in a bucket already."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as s3_assets
@@ -20,7 +19,7 @@ from .model_part import ModelPart
 
 @dataclass(frozen=True, slots=True)
 class ModelObject:
-    """A part of a model, and the S3 object that has its content.
+    """A part of a model, and the S3 object with its content.
 
     Args:
         part: The part.
@@ -34,15 +33,15 @@ class ModelObject:
 
 
 def upload(scope: Construct, parts: Iterable[ModelPart], files: Mapping[str, Path]) -> list[ModelObject]:
-    """Makes each part a file asset of its own, which `cdk deploy` uploads as it is, unless it is there already.
+    """Makes each part a file asset of its own. `cdk deploy` uploads those that are not in the bucket yet.
 
-    The content's own hash is the asset's: CDK would hash a file that has no zero byte in its first 8 KiB as text, in
-    which all bytes that are no UTF-8 are the same.
+    The asset's hash is the hash of the content. CDK's own hash would not do: it reads a file without a zero byte in its
+    first 8 KiB as text, in which all bytes that are not UTF-8 look the same.
 
     Args:
-        scope: Parent of the assets. Each is called as its part is.
+        scope: Parent of the assets. Each asset has the name of its part.
         parts: What to upload.
-        files: Relative posix name -> file on this machine.
+        files: Relative POSIX name -> file on this machine.
     """
     objects = []
     for part in parts:
@@ -64,7 +63,7 @@ def in_bucket(bucket: s3.IBucket, prefix: str, parts: Iterable[ModelPart]) -> li
 
 
 def as_json(objects: Iterable[ModelObject]) -> str:
-    """The form that the runtime reads, in one line and without spaces: `[{"path", "uri", "size", "sha256"}, ...]`."""
+    """What the runtime reads, as one line of JSON without spaces: `[{"path", "uri", "size", "sha256"}, ...]`."""
     return json.dumps(
         [
             {
@@ -85,32 +84,3 @@ def read_statement(objects: Iterable[ModelObject]) -> iam.PolicyStatement:
         actions=[*_permissions.READ_OBJECTS],
         resources=[item.bucket.arn_for_objects(item.key) for item in objects],
     )
-
-
-def environment_length(scope: Construct, variables: Mapping[str, str]) -> int:
-    """Bytes of variables as one JSON object, at least: what is known only at deployment counts as nothing.
-
-    (Except the account, the region and the partition, which are in the name of the bucket with the assets.)
-    """
-    stack = Stack.of(scope)
-    return 1 + sum(len(name) + _length(stack.resolve(value)) + len('"":"",') for name, value in variables.items())
-
-
-def _length(value: object) -> int:
-    if isinstance(value, str):
-        return len(json.dumps(value, ensure_ascii=False).encode()) - 2
-    if isinstance(value, dict) and len(value) == 1:
-        ((function, argument),) = value.items()
-        if function == "Fn::Join":
-            return sum(_length(item) for item in argument[1])
-        if function == "Fn::Sub" and isinstance(argument, str):
-            for name, stands_for in _PSEUDO_PARAMETERS.items():
-                argument = argument.replace(f"${{{name}}}", stands_for)
-            return _length(argument)
-        if function == "Ref":
-            return len(_PSEUDO_PARAMETERS.get(argument, ""))
-    return 0
-
-
-_PSEUDO_PARAMETERS = {"AWS::AccountId": "0" * 12, "AWS::Region": "us-east-1", "AWS::Partition": "aws"}
-"""With values as short as any. The environment must not be refused for what a short region name would let pass."""

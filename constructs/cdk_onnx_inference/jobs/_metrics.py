@@ -1,4 +1,4 @@
-"""The metrics of jobs: of their queues, and what the functions count in their logs."""
+"""The metrics of jobs: those of their queues, and those that the functions embed in their logs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cdk_onnx_inference.functions.service_function import ServiceFunction
 
 
 class JobMetrics(Construct):
-    """The part of `AsyncInference` that others watch."""
+    """The metrics of `AsyncInference`."""
 
     job_api: ServiceFunction
     worker: ServiceFunction
@@ -25,7 +25,7 @@ class JobMetrics(Construct):
     _metrics_namespace: str
 
     def metric_queue_depth(self, *, period: Duration | None = None) -> cloudwatch.Metric:
-        """Jobs that wait in the queue. Statistic: maximum."""
+        """Jobs that are waiting in the queue. Statistic: maximum."""
         return self.queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=period)
 
     def metric_queue_age(self, *, period: Duration | None = None) -> cloudwatch.Metric:
@@ -33,11 +33,11 @@ class JobMetrics(Construct):
         return self.queue.metric_approximate_age_of_oldest_message(statistic="Maximum", period=period)
 
     def metric_dead_letter_queue_depth(self, *, period: Duration | None = None) -> cloudwatch.Metric:
-        """Messages that were tried too often and not yet recorded so: 0 but for seconds. Statistic: maximum."""
+        """Messages that failed too often and are not recorded yet: 0, except for seconds. Statistic: maximum."""
         return self.dead_letter_queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=period)
 
     def metric_parked_queue_depth(self, *, period: Duration | None = None) -> cloudwatch.Metric:
-        """Messages of failed jobs that can be tried again. Statistic: maximum."""
+        """Messages of failed jobs, which can be sent again. Statistic: maximum."""
         return self.parked_queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=period)
 
     def metric_jobs_succeeded(self, *, period: Duration | None = None) -> cloudwatch.IMetric:
@@ -45,21 +45,21 @@ class JobMetrics(Construct):
         return self._count("JobsSucceeded", [self.worker], period)
 
     def metric_jobs_failed(self, *, period: Duration | None = None) -> cloudwatch.IMetric:
-        """Jobs that got the status FAILED: by the worker, or because they were given up. Statistic: sum."""
+        """Jobs that got the status FAILED, from the worker or because they were given up. Statistic: sum."""
         return self._count("JobsFailed", [self.worker, self.dead_letters], period)
 
     def metric_jobs_expired(self, *, period: Duration | None = None) -> cloudwatch.IMetric:
-        """Jobs that got the status EXPIRED, whoever found it. Statistic: sum."""
+        """Jobs that got the status EXPIRED, from whichever function. Statistic: sum."""
         return self._count("JobsExpired", [self.worker, self.sweeper, self.job_api], period)
 
     def metric_job_latency(self, *, statistic: str = "p99", period: Duration | None = None) -> cloudwatch.Metric:
-        """Milliseconds from a job's submission to its end, waiting included. Default statistic: p99."""
+        """Milliseconds from a job's submission to its end, including the wait. Default statistic: p99."""
         return self._metric("JobLatency", self.worker, statistic, period)
 
     def _count(self, name: str, functions: Sequence[ServiceFunction], period: Duration | None) -> cloudwatch.IMetric:
         if len(functions) == 1:
             return self._metric(name, functions[0], "Sum", period)
-        identifier = name[0].lower() + name[1:]  # unlike those of the other counts, with which it may share a graph
+        identifier = name[0].lower() + name[1:]  # differs from the other counts, which may be in the same graph
         metrics = {
             f"{identifier}{number}": self._metric(name, of, "Sum", period) for number, of in enumerate(functions)
         }

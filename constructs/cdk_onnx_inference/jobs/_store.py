@@ -1,30 +1,39 @@
-"""Where jobs are kept: a table with their records, and a bucket for what is too large for it and for the queue."""
+"""Where jobs are stored: records in a table, and requests and results that are too large for it in a bucket."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from cdk_onnx_inference import _warnings
+from cdk_onnx_inference._private_bucket import private_bucket
+from cdk_onnx_inference._removal import keep_reason, removal_policy
 from cdk_onnx_inference.errors import Problem
 from cdk_onnx_inference.removal import AnyRemoval, Destroy
 
 OPEN_INDEX = "open-deadline"
-"""The index by which open jobs past their deadline are found. Only open jobs have its partition key."""
+"""The index of open jobs by deadline. Only open jobs have its partition key."""
 
 REQUESTS = "jobs/*/request"
 RESULTS = "jobs/*/result-*"
-"""Where payloads are in the bucket, the job's id in place of the `*`."""
+"""Keys of requests and results in the bucket. The `*` after `jobs/` stands for the job's id."""
+
+UNCHECKED_BUCKET = (
+    _warnings.EXISTING_BUCKET,
+    "An existing bucket is not checked. Make sure that it blocks public access, refuses connections without TLS, and "
+    "expires objects below jobs/ after job_timeout and retention together.",
+)
+"""The warning about a bucket that is not made here: its id and text."""
 
 _DAY = 86_400
 
 
 def make_table(scope: Construct, *, removal: AnyRemoval, with_stream: bool) -> dynamodb.TableV2:
-    """The table: on demand, with point-in-time recovery, kept and protected unless `removal` says otherwise."""
-    destroy = isinstance(removal, Destroy)
+    """The table: billed on demand, with point-in-time recovery, and deletion protection unless `removal` allows it."""
     table = dynamodb.TableV2(
         scope,
         "Table",
@@ -43,41 +52,32 @@ def make_table(scope: Construct, *, removal: AnyRemoval, with_stream: bool) -> d
             point_in_time_recovery_enabled=True
         ),
         dynamo_stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if with_stream else None,
-        deletion_protection=not destroy,
-        removal_policy=RemovalPolicy.DESTROY if destroy else RemovalPolicy.RETAIN,
+        deletion_protection=not isinstance(removal, Destroy),
+        removal_policy=removal_policy(removal),
     )
-    _keep_reason(table, removal)
+    keep_reason(table, removal)
     return table
 
 
 def make_bucket(scope: Construct, *, removal: AnyRemoval, job_timeout: Duration, retention: Duration) -> s3.Bucket:
-    """The bucket: private, TLS only, encrypted. Payloads outlive their records by a day or two, and expire."""
-    destroy = isinstance(removal, Destroy)
+    """The bucket. Objects expire a day or two after the records of their jobs."""
     seconds = int(job_timeout.to_seconds() + retention.to_seconds())
-    bucket = s3.Bucket(
+    return private_bucket(
         scope,
         "Payloads",
-        encryption=s3.BucketEncryption.S3_MANAGED,
-        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-        enforce_ssl=True,
-        minimum_tls_version=1.2,
-        object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-        lifecycle_rules=[
-            s3.LifecycleRule(
-                id="ExpirePayloads",
-                expiration=Duration.days(-(-seconds // _DAY) + 1),
-                abort_incomplete_multipart_upload_after=Duration.days(1),
-            )
-        ],
-        removal_policy=RemovalPolicy.DESTROY if destroy else RemovalPolicy.RETAIN,
-        auto_delete_objects=destroy,
+        lifecycle_rule=s3.LifecycleRule(
+            id="ExpirePayloads",
+            expiration=Duration.days(-(-seconds // _DAY) + 1),
+            abort_incomplete_multipart_upload_after=Duration.days(1),
+        ),
+        removal=removal,
     )
-    _keep_reason(bucket, removal)
-    return bucket
 
 
-def check_table(path: str, table: dynamodb.ITableV2, *, with_stream: bool) -> tuple[list[Problem], list[str]]:
-    """Checks a table that is there already.
+def check_table(
+    path: str, table: dynamodb.ITableV2, *, with_stream: bool
+) -> tuple[list[Problem], list[tuple[str, str]]]:
+    """Checks a table that is not made here.
 
     Args:
         path: The problems' path.
@@ -85,7 +85,7 @@ def check_table(path: str, table: dynamodb.ITableV2, *, with_stream: bool) -> tu
         with_stream: Whether its stream is needed.
 
     Returns:
-        The problems, and what could not be checked.
+        The problems, and warnings: ids and texts.
     """
     resource = table.node.default_child
     stream = []
@@ -99,15 +99,16 @@ def check_table(path: str, table: dynamodb.ITableV2, *, with_stream: bool) -> tu
                 "Import the table with table_stream_arn=, and give it dynamo_stream=StreamViewType.NEW_AND_OLD_IMAGES.",
             )
         ]
-    # What CDK keeps of a stream cannot be read from Python.
+    # Python cannot read from a CDK table what images its stream has.
     unchecked = ["it has a stream with new and old images"] if with_stream else []
     if not isinstance(resource, dynamodb.CfnGlobalTable):
-        return stream, [
+        unchecked = [
             "its partition key is id (a string), and it has no sort key",
             f"its index {OPEN_INDEX} has open (a string) and deadline (a number) as keys, and projects keys only",
             "expires_at is its attribute for time to live",
             *unchecked,
         ]
+        return stream, _unchecked(unchecked)
     stack = Stack.of(table)
     problems = []
     types = {
@@ -132,7 +133,18 @@ def check_table(path: str, table: dynamodb.ITableV2, *, with_stream: bool) -> tu
         problems.append(
             _misfit(path, f"time to live by {ttl.get('attributeName')!r}", "time to live by the attribute expires_at")
         )
-    return problems + stream, unchecked
+    return problems + stream, _unchecked(unchecked)
+
+
+def _unchecked(texts: list[str]) -> list[tuple[str, str]]:
+    if not texts:
+        return []
+    return [
+        (
+            _warnings.EXISTING_TABLE,
+            f"An existing table cannot be checked in full at synth. Make sure that {'; '.join(texts)}.",
+        )
+    ]
 
 
 def _resolved(stack: Stack, value: Any) -> list[dict[str, Any]]:
@@ -145,11 +157,9 @@ def _keys(schema: list[dict[str, Any]], types: dict[Any, Any]) -> list[tuple[Any
 
 def _misfit(path: str, got: str, allowed: str) -> Problem:
     return Problem(
-        "table-misfit", path, got, allowed, "Leave table= out for a table that fits; docs/job-protocol.md has it."
+        "table-misfit",
+        path,
+        got,
+        allowed,
+        "Leave table= out for a new table, or make one as docs/job-protocol.md describes.",
     )
-
-
-def _keep_reason(stored: Construct, removal: AnyRemoval) -> None:
-    resource = stored.node.default_child
-    if isinstance(removal, Destroy) and isinstance(resource, dynamodb.CfnGlobalTable | s3.CfnBucket):
-        resource.add_metadata("RemovalReason", removal.reason)

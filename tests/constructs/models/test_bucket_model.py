@@ -9,7 +9,7 @@ from aws_cdk import Stack, Token
 from aws_cdk import aws_s3 as s3
 
 from cdk_onnx_inference import InferenceFunction, ModelPart, ModelSource
-from cdk_onnx_inference.models import _bucket_parts
+from cdk_onnx_inference.models import _bucket_model
 from tests.constructs.conftest import Codes
 from tests.support import models, synth
 
@@ -118,4 +118,4 @@ def test_fails_on_a_manifest_without_parts_or_of_other_parts(
     assert codes(lambda: serve(stack, bucket=bucket, prefix="m", manifest=manifest)) == ["model-digest-mismatch"]
     manifest.write_text("{}")
     source = ModelSource.from_bucket(bucket=bucket, prefix="m", manifest=manifest)
-    assert [problem.code for problem in _bucket_parts.collect("p", source)[1]] == ["model-parts"]
+    assert [problem.code for problem in _bucket_model.collect("p", source)[1]] == ["model-parts"]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cdk_onnx_inference import ModelPart, ModelSource, Problem
-from cdk_onnx_inference.models import _model_files, _model_manifest
-from cdk_onnx_inference.models._model_manifest import Manifest
+from cdk_onnx_inference.models import _local_model, _manifest
+from cdk_onnx_inference.models._manifest import Manifest
 from tests.support import models
 
 HEX = "0123456789abcdef" * 4
@@ -18,7 +18,7 @@ HEX = "0123456789abcdef" * 4
 def read(tmp_path: Path, content: Any) -> tuple[Manifest, list[Problem]]:
     file = tmp_path / "manifest.json"
     file.write_text(content if isinstance(content, str) else json.dumps(content))
-    return _model_manifest.read("Shop/Digits.model.path", file)
+    return _manifest.read("Shop/Digits.model.path", file)
 
 
 def test_reads_what_prepare_writes(tmp_path: Path) -> None:
@@ -74,22 +74,22 @@ def test_fails_on_what_is_no_manifest(tmp_path: Path, content: Any) -> None:
 
 
 def test_fails_on_no_file(tmp_path: Path) -> None:
-    (problem,) = _model_manifest.read("p", tmp_path / "none.json")[1]
+    (problem,) = _manifest.read("p", tmp_path / "none.json")[1]
     assert problem.code == "model-manifest"
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "deep/w.bin", "a b", "model.onnx_data"])
 def test_is_below(name: str) -> None:
-    assert _model_manifest.is_below(name)
+    assert _manifest.is_below(name)
 
 
 @pytest.mark.parametrize("name", ["", "/m", "a//b", "a/", "./a", "../a", "a/../b", ".hidden", "a/.b", "a\0b", 1, None])
 def test_is_not_below(name: object) -> None:
-    assert not _model_manifest.is_below(name)
+    assert not _manifest.is_below(name)
 
 
 def package(path: Path) -> list[Problem]:
-    return _model_files.collect("Shop/Digits.model", ModelSource.on_efs(path, file_system=None))[1]  # type: ignore[arg-type]
+    return _local_model.collect("Shop/Digits.model", ModelSource.on_efs(path, file_system=None))[1]  # type: ignore[arg-type]
 
 
 def test_a_package_is_held_to_its_manifest(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_the_digest_is_of_graph_and_weights_and_the_parts_are_these_and_the_mani
     models.save_package(tmp_path / "digits")
     (tmp_path / "digits" / "goldens").mkdir()
     (tmp_path / "digits" / "goldens" / "one.json").write_text("{}")
-    files, problems = _model_files.collect("p", ModelSource.from_s3(tmp_path / "digits"))
+    files, problems = _local_model.collect("p", ModelSource.from_s3(tmp_path / "digits"))
     assert problems == []
     assert files is not None
     assert [part.path for part in files.parts] == ["model.onnx", "model.onnx.data", "manifest.json"]
@@ -124,19 +124,19 @@ def test_fails_on_hidden_weights_which_only_an_image_can_hold(tmp_path: Path) ->
     import onnx
 
     onnx.save(models.matmul(), tmp_path / "m.onnx", save_as_external_data=True, location=".w", size_threshold=0)
-    assert _model_files.collect("p", ModelSource.in_image(tmp_path / "m.onnx"))[1] == []
-    (problem,) = _model_files.collect("p", ModelSource.from_s3(tmp_path / "m.onnx"))[1]
+    assert _local_model.collect("p", ModelSource.in_image(tmp_path / "m.onnx"))[1] == []
+    (problem,) = _local_model.collect("p", ModelSource.from_s3(tmp_path / "m.onnx"))[1]
     assert (problem.code, problem.path) == ("model-parts", "p.path")
 
 
 @pytest.mark.parametrize(("source", "fails"), [("in_image", True), ("from_s3", True), ("on_efs", False)])
 def test_how_large_a_model_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, fails: bool) -> None:
-    monkeypatch.setattr(_model_files, "MAX_BYTES", 100)
+    monkeypatch.setattr(_local_model, "MAX_BYTES", 100)
     path = models.save_package(tmp_path / "digits")
     made: Any = {
         "in_image": ModelSource.in_image(path),
         "from_s3": ModelSource.from_s3(path),
         "on_efs": ModelSource.on_efs(path, file_system=None),  # type: ignore[arg-type]
     }[source]
-    problems = _model_files.collect("p", made)[1]
+    problems = _local_model.collect("p", made)[1]
     assert [problem.code for problem in problems] == (["model-too-large"] if fails else [])

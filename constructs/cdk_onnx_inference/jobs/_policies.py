@@ -1,4 +1,4 @@
-"""What each function of `AsyncInference` may do: exact actions on exact resources, as policies of its role."""
+"""What each function of `AsyncInference` may do, as policies of its role: exact actions on exact resources."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from aws_cdk import aws_s3 as s3
 
 from cdk_onnx_inference import _permissions
 
-from ._job_queues import JobQueues
-from ._job_store import OPEN_INDEX, REQUESTS, RESULTS
+from ._queues import JobQueues
+from ._store import OPEN_INDEX, REQUESTS, RESULTS
 
 Policies = dict[str, Sequence[iam.PolicyStatement]]
 
 
-def of_the_job_api(table: dynamodb.ITableV2, bucket: s3.IBucket, queues: JobQueues) -> Policies:
-    """Takes jobs in, and answers for them."""
+def job_api(table: dynamodb.ITableV2, bucket: s3.IBucket, queues: JobQueues) -> Policies:
+    """Accepts jobs, and answers questions about them."""
     return {
         "Jobs": [_allow(_permissions.SUBMIT_JOBS, table.table_arn), *_key(table.encryption_key, _permissions.ENCRYPT)],
         "Queue": [
@@ -34,8 +34,8 @@ def of_the_job_api(table: dynamodb.ITableV2, bucket: s3.IBucket, queues: JobQueu
     }
 
 
-def of_the_worker(table: dynamodb.ITableV2, bucket: s3.IBucket, queues: JobQueues) -> Policies:
-    """Takes jobs out of the queue, and writes their results."""
+def worker(table: dynamodb.ITableV2, bucket: s3.IBucket, queues: JobQueues) -> Policies:
+    """Takes jobs from the queue, and writes their results."""
     return {
         "Jobs": [_allow(_permissions.WORK_ON_JOBS, table.table_arn), *_key(table.encryption_key, _permissions.ENCRYPT)],
         "Queue": [
@@ -51,8 +51,8 @@ def of_the_worker(table: dynamodb.ITableV2, bucket: s3.IBucket, queues: JobQueue
     }
 
 
-def of_the_dead_letters(table: dynamodb.ITableV2, queues: JobQueues) -> Policies:
-    """Empties the dead-letter queue into the parked one, and writes why."""
+def dead_letters(table: dynamodb.ITableV2, queues: JobQueues) -> Policies:
+    """Moves messages from the dead-letter queue to the parked queue, and records why."""
     return {
         "Jobs": [_allow(_permissions.BURY_JOBS, table.table_arn), *_key(table.encryption_key, _permissions.ENCRYPT)],
         "Queue": [
@@ -63,8 +63,8 @@ def of_the_dead_letters(table: dynamodb.ITableV2, queues: JobQueues) -> Policies
     }
 
 
-def of_the_sweeper(table: dynamodb.ITableV2) -> Policies:
-    """Writes which jobs are past their deadline."""
+def sweeper(table: dynamodb.ITableV2) -> Policies:
+    """Records which jobs are past their deadline."""
     return {
         "Jobs": [
             _allow(_permissions.FIND_OPEN_JOBS, f"{table.table_arn}/index/{OPEN_INDEX}"),
@@ -79,5 +79,5 @@ def _allow(actions: tuple[str, ...], *resources: str) -> iam.PolicyStatement:
 
 
 def _key(key: kms.IKey | None, actions: tuple[str, ...]) -> list[iam.PolicyStatement]:
-    """For a customer's key. The key's own policy must let the account's IAM decide, as CDK's do."""
+    """For a customer managed key. Its key policy must leave access to IAM, as the key policies of CDK do."""
     return [] if key is None else [_allow(actions, key.key_arn)]

@@ -1,4 +1,4 @@
-"""The function that puts models on a mounted file system while a stack is deployed."""
+"""The function that copies models to a mounted file system during a deployment."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from cdk_onnx_inference import _permissions
-from cdk_onnx_inference.image import _image_context
+from cdk_onnx_inference.functions._role import function_role
+from cdk_onnx_inference.image import _commands, _image_context
 from cdk_onnx_inference.image.service_image import AnyServiceImage
 
-from . import _way_to_s3
+from . import _network
 
 TIMEOUT = Duration.minutes(15)
-"""The longest that Lambda has. At the 78 MB/s that a function in a VPC gets it is enough for 70 GB."""
+"""Lambda's maximum. A function in a VPC reads 78 MB/s, so this is enough for models of 70 GB."""
 
 
 @dataclass(frozen=True, slots=True)
 class MountAccess:
-    """A file system as one function mounts it.
+    """How one function mounts a file system.
 
     Args:
-        file_system: For the function.
+        file_system: For the function's `filesystem`.
         statements: For the function's role.
     """
 
@@ -36,20 +36,26 @@ class MountAccess:
 
 
 class ModelPublisher(Construct):
-    """Runs the image's publishing room: CloudFormation calls it for each new model, and it copies from S3 to the mount.
+    """Copies models from S3 to the mount. CloudFormation calls it for each new model.
 
-    It shares the image with functions whose model is not in the image. 1769 MB give one vCPU, for the digests; what
-    limits it is the network.
+    It runs the service's image with the command `publish`. 1769 MB of memory give one vCPU, which is enough to compute
+    the digests: the network is what limits it.
 
     Args:
-        scope: The file system it writes to.
+        scope: The file system that it writes to.
         construct_id: Its id.
-        access: To the file system, with the right to write.
-        vpc: Where the file system can be reached, and S3.
-        vpc_subnets: Which subnets.
-        client_security_group: What lets it reach the file system.
-        architecture: Of the function, so that its image is the one that the serving functions have.
-        signatures: In the image, for the same reason.
+        access: To the file system, with permission to write.
+        vpc: A VPC from which both the file system and S3 can be reached.
+        vpc_subnets: Which subnets of it.
+        client_security_group: The security group that may connect to the file system.
+        architecture: The serving functions' architecture, so that it can share their image.
+        signatures: The models' signatures in the serving functions' image, for the same reason.
+        image: Where the image comes from.
+
+    Attributes:
+        function: The function.
+        role: Its role.
+        log_group: Where its logs go.
     """
 
     def __init__(
@@ -67,24 +73,12 @@ class ModelPublisher(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.log_group = logs.LogGroup(self, "LogGroup", retention=logs.RetentionDays.ONE_MONTH)
-        self.role = iam.Role(
+        self.role = function_role(
             self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             description=f"Publishes models on {scope.node.path}",
-            inline_policies={
-                "WriteLogs": iam.PolicyDocument(
-                    statements=[
-                        iam.PolicyStatement(
-                            actions=[*_permissions.WRITE_LOGS], resources=[self.log_group.log_group_arn]
-                        )
-                    ]
-                ),
-                "ManageNetworkInterfaces": iam.PolicyDocument(
-                    statements=[iam.PolicyStatement(actions=[*_permissions.MANAGE_NETWORK_INTERFACES], resources=["*"])]
-                ),
-                "WriteModels": iam.PolicyDocument(statements=access.statements),
-            },
+            log_group=self.log_group,
+            in_vpc=True,
+            policies={"WriteModels": access.statements},
         )
         security_group = ec2.SecurityGroup(
             self,
@@ -93,7 +87,7 @@ class ModelPublisher(Construct):
             allow_all_outbound=False,
             description="Of the publisher of models",
         )
-        _way_to_s3.warn_without(self, vpc, vpc_subnets)
+        _network.warn_without_s3(self, vpc, vpc_subnets)
         security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "S3, also to answer CloudFormation")
         context, _ = _image_context.compose(self.node.path, {}, {})
         with _image_context.docker_image_code(
@@ -101,7 +95,7 @@ class ModelPublisher(Construct):
             context,
             model_digest="",
             architecture=architecture,
-            command=_image_context.PUBLISH_HANDLER,
+            command=_commands.PUBLISH,
             signatures=signatures,
             image=image,
         ) as code:

@@ -1,4 +1,4 @@
-"""What EFS and S3 Files have in common for models: a mount that one function writes to and the others only read."""
+"""What EFS and S3 Files have in common for models: one function writes to the mount, the others only read."""
 
 from __future__ import annotations
 
@@ -11,32 +11,43 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from cdk_onnx_inference import _validation
+from cdk_onnx_inference.errors import InvalidInferenceConfig
 from cdk_onnx_inference.image.service_image import AnyServiceImage
+from cdk_onnx_inference.removal import AnyRemoval, Destroy
 
-from . import _model_objects
-from ._model_objects import ModelObject
-from ._model_publisher import TIMEOUT, ModelPublisher, MountAccess
+from . import _s3_objects
+from ._publisher import TIMEOUT, ModelPublisher, MountAccess
+from ._s3_objects import ModelObject
 
 MOUNT_PATH = "/mnt/models"
+
+DIRECTORY = "/onnx-models"
+"""Root directory of both access points on the file system: they see nothing else of it."""
+
 WRITER = "1001"
-"""POSIX user and group of the publisher, who owns the models' directory."""
+"""POSIX user and group of the publisher, which owns the directory."""
+
 READER = "1002"
-"""POSIX user and group of the functions that serve models: others to the directory, who may read and search it."""
+"""POSIX user and group of the functions that serve models. They do not own the directory."""
+
 PERMISSIONS = "0755"
+"""Of the directory: its owner may write, everybody may read."""
 
 _NFS = ec2.Port.tcp(2049)
 _ANSWER = Duration.minutes(1)
+"""What CloudFormation waits beyond the publisher's timeout for its answer."""
 
 
 class ModelMount(Construct):
     """A file system for models.
 
     Attributes:
-        vpc: Where it can be reached.
-        vpc_subnets: Which subnets have a mount target; None for the VPC's default selection.
-        client_security_group: What lets a function reach it: the functions have it beside their own.
-        mount_path: Where functions see it.
-        publisher: The function that writes to it; None as long as no source has a model for it.
+        vpc: The VPC from which it can be reached.
+        vpc_subnets: The subnets with a mount target; None for the VPC's default selection.
+        client_security_group: The security group that may connect to it. Functions have it beside their own.
+        mount_path: The path under which functions see it.
+        publisher: The function that writes to it; None until a source has a model for it.
     """
 
     vpc: ec2.IVpc
@@ -53,11 +64,27 @@ class ModelMount(Construct):
     def _write_access(self) -> MountAccess:
         """For the publisher."""
 
-    def _let_clients_in(self, security_groups: Iterable[ec2.ISecurityGroup]) -> None:
-        """One security group for all functions, so that a further function changes no rules, in whatever stack it is.
+    def _check(
+        self,
+        *,
+        vpc: ec2.IVpc | None,
+        vpc_subnets: ec2.SubnetSelection | None,
+        mount_path: str,
+        removal: AnyRemoval,
+    ) -> None:
+        """Raises `InvalidInferenceConfig` for wrong arguments of a new file system."""
+        problems = _validation.mount_path(f"{self.node.path}.mount_path", mount_path)
+        problems += _validation.vpc_of_subnets(f"{self.node.path}.vpc", vpc, vpc_subnets)
+        if isinstance(removal, Destroy):
+            problems += _validation.reason(f"{self.node.path}.removal", removal.reason)
+        if problems:
+            raise InvalidInferenceConfig(problems)
 
-        Its egress names no security group: CDK would make that a resource of its own, and to a group without an egress
-        rule within itself EC2 adds one that lets everything out.
+    def _let_clients_in(self, security_groups: Iterable[ec2.ISecurityGroup]) -> None:
+        """Makes one security group for all functions. Another function, in whatever stack, then changes no rules.
+
+        Its egress rule names an address range, not a security group. CDK would make a rule to a security group a
+        resource of its own, and EC2 lets everything out of a group that has no egress rule within its own resource.
         """
         self.client_security_group = ec2.SecurityGroup(
             self,
@@ -71,10 +98,10 @@ class ModelMount(Construct):
             security_group.add_ingress_rule(self.client_security_group, _NFS, "NFS, from the functions")
 
     def _configure(self, function: lambda_.DockerImageFunction) -> None:
-        """What a serving function needs beyond `lambda_.FileSystem`."""
+        """Sets what a serving function needs beyond `lambda_.FileSystem`. Nothing, unless overridden."""
 
     def _publisher(self, architecture: lambda_.Architecture, signatures: str, image: AnyServiceImage) -> ModelPublisher:
-        """The one function that publishes. The first model's function decides what image it has, so as to share it."""
+        """The file system's only publisher. It is made for the first model, and shares the image of its function."""
         made = self.node.try_find_child("Publisher")
         if isinstance(made, ModelPublisher):
             return made
@@ -94,19 +121,20 @@ class ModelMount(Construct):
 
 
 class ModelPublication(Construct):
-    """One model on a file system: CloudFormation waits until it is there, before it makes what depends on this.
+    """One model on a file system. CloudFormation makes what depends on it when the model is there.
 
     Args:
         scope: The function that serves the model.
         construct_id: Its id.
-        mount: Where the model goes.
-        objects: Its parts.
-        package_digest: `sha256:<hex>` of all parts, the manifest among them. It names the model's own directory.
-        directory: Below the mount, of this publication alone: what is not among its newest models there is deleted.
+        mount: The file system.
+        objects: The model's parts in S3.
+        package_digest: `sha256:<hex>` of all parts, the manifest included. It names the model's own directory.
+        directory: The directory below the mount that belongs to this publication alone: all but its newest models are
+            deleted.
         keep_versions: How many models stay in the directory.
         architecture: Of the function that serves the model.
-        signatures: In the image of that function.
-        image: Where that comes from.
+        signatures: The models' signatures in the image of that function.
+        image: Where that image comes from.
     """
 
     def __init__(
@@ -125,9 +153,7 @@ class ModelPublication(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         publisher = mount._publisher(architecture, signatures, image)
-        policy = iam.Policy(
-            self, "ReadParts", roles=[publisher.role], statements=[_model_objects.read_statement(objects)]
-        )
+        policy = iam.Policy(self, "ReadParts", roles=[publisher.role], statements=[_s3_objects.read_statement(objects)])
         self.resource = CustomResource(
             self,
             "Resource",
@@ -136,10 +162,11 @@ class ModelPublication(Construct):
             service_timeout=TIMEOUT.plus(_ANSWER),
             properties={
                 "PackageDigest": package_digest,
-                "Parts": _model_objects.as_json(objects),
+                "Parts": _s3_objects.as_json(objects),
                 "MountPath": f"{mount.mount_path}/{directory}",
                 "Keep": str(keep_versions),
             },
         )
-        # Also while the stack is deleted: without the way to S3 the publisher could not answer CloudFormation.
+        # The order also holds when the stack is deleted: without its route to S3 the publisher could not answer
+        # CloudFormation.
         self.resource.node.add_dependency(policy, mount.vpc)

@@ -1,4 +1,4 @@
-"""The pipe from a table's stream to whom `JobNotices` names."""
+"""The EventBridge pipe from the table's stream to the target of `JobNotices`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .job_notices import AnyJobNotices, NoticesToTopic
 SOURCE = "cdk-onnx-inference"
 DETAIL_TYPE = "Inference job finished"
 FINAL = ("SUCCEEDED", "FAILED", "EXPIRED", "CANCELLED")
-"""The statuses that a job ends in."""
+"""The final statuses of a job."""
 
 _MEMBERS = {"id": "S", "model": "S", "status": "S", "created_at": "N", "updated_at": "N"}
-"""Attribute of a record -> its type. Records always have these."""
+"""Attribute of a record -> its DynamoDB type. All records have these attributes."""
 
 _BATCH_SIZE = 10
-"""As many as one call takes, of SNS and of EventBridge."""
+"""The most that one call of SNS or of EventBridge accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ def build(scope: Construct, *, notices: AnyJobNotices, stream_arn: str) -> Notic
 
     Args:
         scope: Their parent.
-        notices: Whom to tell.
-        stream_arn: Of a stream with new and old images.
+        notices: Where notices go.
+        stream_arn: ARN of a stream with new and old images.
     """
     bus = pipes.CfnPipe.PipeTargetEventBridgeEventBusParametersProperty(source=SOURCE, detail_type=DETAIL_TYPE)
     if isinstance(notices, NoticesToTopic):
@@ -70,7 +70,7 @@ def build(scope: Construct, *, notices: AnyJobNotices, stream_arn: str) -> Notic
         source=stream_arn,
         source_parameters=pipes.CfnPipe.PipeSourceParametersProperty(
             dynamo_db_stream_parameters=pipes.CfnPipe.PipeSourceDynamoDBStreamParametersProperty(
-                # From the beginning: a pipe is ready some time after the API is, and a job may be finished by then.
+                # The pipe is ready some time after the API. Jobs that finished by then are in the stream already.
                 starting_position="TRIM_HORIZON",
                 batch_size=_BATCH_SIZE,
                 on_partial_batch_item_failure="AUTOMATIC_BISECT",
@@ -88,7 +88,7 @@ def build(scope: Construct, *, notices: AnyJobNotices, stream_arn: str) -> Notic
 
 
 def _patterns() -> tuple[dict[str, Any], ...]:
-    """Records that have become final, be it at once. One that was final before is a change of something else."""
+    """New records with a final status, and changes to one. Other changes of a final record are not notices."""
     became = {"status": {"S": [*FINAL]}}
     return (
         {"eventName": ["INSERT"], "dynamodb": {"NewImage": became}},
@@ -100,7 +100,7 @@ def _patterns() -> tuple[dict[str, Any], ...]:
 
 
 def _template() -> str:
-    """Quoted, because DynamoDB writes numbers as strings too.
+    """The notice. All values are strings, because DynamoDB writes numbers as strings too.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html
     """

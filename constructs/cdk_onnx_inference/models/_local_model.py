@@ -1,26 +1,23 @@
-"""Which files a model consists of, whether onnxruntime could load them, and their common digest."""
+"""Reads a model on the machine that synthesises: its files, and whether onnxruntime can load them."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cdk_onnx_inference._tokens import is_unresolved
+from cdk_onnx_inference._tokens import KNOWN_AT_DEPLOYMENT, is_unresolved
 from cdk_onnx_inference.errors import Problem
 
-from . import _model_manifest
-from ._model_manifest import MANIFEST, Manifest
+from . import _manifest
+from ._manifest import MANIFEST, Manifest
 from ._onnx_file import OnnxFile, UnreadableOnnxFile, is_git_lfs_pointer, read_onnx_file
 from ._onnxruntime_limits import MAX_IR_VERSION, MAX_OPSETS, ONNXRUNTIME
-from ._signature import Signature
-from .model_part import ModelPart
+from ._served_model import ServedModel
 from .model_source import InImage, LocalModel, OnMount
 
 GRAPH = "model.onnx"
-"""Name of the graph in a package directory, and of every graph in the image."""
+"""Name of the graph file in a package directory and in the image."""
 
 MAX_BYTES = 10 * 1000**3
 """Limit of a Lambda image, uncompressed, and of `/tmp`.
@@ -29,52 +26,22 @@ https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """A model that is fit to be served.
-
-    Attributes:
-        name: The model's name in the Open Inference Protocol.
-        files: The package: relative posix name -> file on this machine. All of it goes into an image.
-        parts: The files that go elsewhere: the graph, its weights, and the manifest if there is one.
-        digest: `sha256:<hex>`, see `_model_manifest.digest_of`.
-        weights_in_graph: Bytes of weights inside the graph file, rather than beside it.
-        anonymous_bytes: Memory that loading and one run were measured to take, or None.
-        load_ms: What loading was measured to take, or None.
-        signature: What the model takes and gives, or None if it is nothing that the protocol has a datatype for.
-    """
-
-    name: str
-    files: Mapping[str, Path]
-    parts: tuple[ModelPart, ...]
-    digest: str
-    weights_in_graph: int
-    anonymous_bytes: int | None
-    load_ms: float | None
-    signature: Signature | None
-
-    @property
-    def size(self) -> int:
-        """Bytes of the parts."""
-        return sum(part.size for part in self.parts)
-
-
-def collect(path: str, source: LocalModel) -> tuple[ModelFiles | None, list[Problem]]:
+def collect(path: str, source: LocalModel) -> tuple[ServedModel | None, list[Problem]]:
     """Reads the model.
 
     Args:
-        path: Prefix of the problems' paths: that of the argument which holds the source.
+        path: Prefix of the problems' paths: the argument that holds the source.
         source: What the user gave.
 
     Returns:
-        The files, or None and at least one problem.
+        The model, or None and at least one problem.
     """
     if is_unresolved(source.path):
         return None, [
             Problem(
                 "model-missing",
                 f"{path}.path",
-                "a value that is known only at deployment",
+                KNOWN_AT_DEPLOYMENT,
                 "a path on this machine",
                 "The model is read at synth: give its path as a plain string.",
             )
@@ -110,26 +77,26 @@ def collect(path: str, source: LocalModel) -> tuple[ModelFiles | None, list[Prob
     files[GRAPH] = graph
     if problems:
         return None, problems
-    hidden = [name for name in files if not _model_manifest.is_below(name)]
+    hidden = [name for name in files if not _manifest.is_below(name)]
     if hidden and not isinstance(source, InImage):
         return None, [
             Problem(
                 "model-parts",
                 f"{path}.path",
                 f"weights in {hidden[0]!r}",
-                "weights in files and directories whose names do not begin with a dot, which are the runtime's own",
+                "weights in files and directories without a leading dot in their names, which the runtime reserves",
                 "Save the model again with another location for its external data.",
             )
         ]
-    parts = [_model_manifest.part_of(name, file) for name, file in sorted(files.items())]
-    digest = _model_manifest.digest_of(parts)
+    parts = [_manifest.part_of(name, file) for name, file in sorted(files.items())]
+    digest = _manifest.digest_of(parts)
     manifest = Manifest()
     if given.is_dir():
         files |= _beside_the_graph(given)
         if MANIFEST in files:
-            manifest, problems = _model_manifest.read(f"{path}.path", files[MANIFEST])
+            manifest, problems = _manifest.read(f"{path}.path", files[MANIFEST])
             problems += _same_digest(path, given, digest, manifest)
-            parts.append(_model_manifest.part_of(MANIFEST, files[MANIFEST]))
+            parts.append(_manifest.part_of(MANIFEST, files[MANIFEST]))
     size = sum(file.stat().st_size for file in files.values())
     if size > MAX_BYTES and not isinstance(source, OnMount):
         where = "a Lambda image, which also holds the runtime" if isinstance(source, InImage) else "Lambda's /tmp"
@@ -144,41 +111,18 @@ def collect(path: str, source: LocalModel) -> tuple[ModelFiles | None, list[Prob
         )
     if problems:
         return None, problems
-    return (
-        ModelFiles(
-            name=_name(source, given),
-            files=files,
-            parts=tuple(parts),
-            digest=digest,
-            weights_in_graph=onnx.weights_in_graph,
-            anonymous_bytes=manifest.anonymous_bytes,
-            load_ms=manifest.load_ms,
-            signature=manifest.signature or onnx.signature,
-        ),
-        [],
+    model = ServedModel(
+        source=source,
+        name=_name(source, given),
+        digest=digest,
+        files=files,
+        parts=tuple(parts),
+        weights_in_graph=onnx.weights_in_graph,
+        anonymous_bytes=manifest.anonymous_bytes,
+        load_ms=manifest.load_ms,
+        signature=manifest.signature or onnx.signature,
     )
-
-
-def _same_digest(path: str, directory: Path, digest: str, manifest: Manifest) -> list[Problem]:
-    if manifest.digest is None or manifest.digest == digest:
-        return []
-    return [
-        Problem(
-            "model-digest-mismatch",
-            f"{path}.path",
-            f"{digest} of the files in {str(directory)!r}",
-            f"{manifest.digest}, for which their manifest.json was written",
-            "Fetch the package again if it was cut off or mixed up, or prepare the model again.",
-        )
-    ]
-
-
-def _name(source: LocalModel, given: Path) -> str:
-    if source.name is not None:
-        return source.name
-    if given.is_dir():
-        return given.name
-    return given.parent.name if given.name == GRAPH else given.stem
+    return model, []
 
 
 def _weights(path: str, graph: Path, onnx: OnnxFile) -> tuple[dict[str, Path], list[Problem]]:
@@ -270,7 +214,7 @@ def _versions(path: str, graph: Path, onnx: OnnxFile) -> list[Problem]:
 
 
 def _beside_the_graph(directory: Path) -> dict[str, Path]:
-    """The rest of a package directory: its manifest and its golden samples. Hidden files are left out."""
+    """The rest of a package directory: its manifest and its golden samples, without hidden files."""
     found = {}
     manifest = directory / MANIFEST
     if manifest.is_file():
@@ -280,6 +224,28 @@ def _beside_the_graph(directory: Path) -> dict[str, Path]:
         if file.is_file() and not any(part.startswith(".") for part in name.parts):
             found[name.as_posix()] = file
     return found
+
+
+def _same_digest(path: str, directory: Path, digest: str, manifest: Manifest) -> list[Problem]:
+    if manifest.digest is None or manifest.digest == digest:
+        return []
+    return [
+        Problem(
+            "model-digest-mismatch",
+            f"{path}.path",
+            f"{digest} of the files in {str(directory)!r}",
+            f"{manifest.digest}, the digest in their manifest.json",
+            "Fetch the package again if it was cut off or mixed up, or prepare the model again.",
+        )
+    ]
+
+
+def _name(source: LocalModel, given: Path) -> str:
+    if source.name is not None:
+        return source.name
+    if given.is_dir():
+        return given.name
+    return given.parent.name if given.name == GRAPH else given.stem
 
 
 def _git_lfs_pointer(path: str, file: Path) -> Problem:
