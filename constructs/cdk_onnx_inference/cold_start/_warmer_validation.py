@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration
+from aws_cdk import Duration, TimeZone
 
 from cdk_onnx_inference import _validation
 from cdk_onnx_inference._tokens import KNOWN_AT_DEPLOYMENT, is_unresolved
@@ -150,6 +150,9 @@ def _hours(path: str, options: Warmed) -> list[Problem]:
             )
         )
     zone = hours.time_zone
+    if zone is not None and not isinstance(zone, TimeZone):
+        fix = 'Give e.g. TimeZone.of("Europe/Berlin").'
+        return [*problems, Problem("warmer-time-zone", f"{path}.time_zone", repr(zone), "an aws_cdk.TimeZone", fix)]
     if options.trigger is WarmerTrigger.RULE and zone is not None and zone.timezone_name not in _UTC:
         problems.append(
             Problem(

@@ -97,6 +97,7 @@ def test_the_default_hold_ends_before_the_timeout(make: Make, stack: Stack, time
         ({"hours": WarmHours(start=8, end=18, week_days="weekdays")}, "warmer-hours"),
         ({"hours": WarmHours(start=8, end=18, week_days="FRI-MON")}, "warmer-hours"),
         ({"hours": WarmHours(start=8, end=18, time_zone=BERLIN), "trigger": WarmerTrigger.RULE}, "warmer-time-zone"),
+        ({"hours": WarmHours(start=8, end=18, time_zone="UTC")}, "warmer-time-zone"),  # type: ignore[arg-type]
         ({"hours": (8, 18)}, "warmer-hours"),
         ({"trigger": "rule"}, "warmer-trigger"),
         ({"concurrency": 4}, "warmer-over-reserved"),
