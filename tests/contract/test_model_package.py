@@ -17,8 +17,8 @@ from onnx_handler.tensors.signature import from_session
 from onnx_inference.prepare import model_package, search, signature
 from onnx_inference.prepare.onnxruntime_support import newest_ir_version, newest_opset
 from onnx_inference.prepare.preparation import Request, prepare
-from tests.toolkit.prepare import corpus
-from tests.toolkit.prepare.conftest import NoSteps
+from tests.support import corpus
+from tests.support.quick_preparation import NoSteps
 
 
 @pytest.fixture(scope="module")

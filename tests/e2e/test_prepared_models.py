@@ -10,8 +10,8 @@ import pytest
 
 from onnx_inference.local import LocalTwin
 from tests.e2e.packages import assert_parity, golden_inputs, original, prepare, served
-from tests.toolkit.prepare import corpus
-from tests.toolkit.prepare.conftest import sessions_in_this_process
+from tests.support import corpus
+from tests.support.quick_preparation import sessions_in_this_process
 
 APP = Path(__file__).parent / "packages_app"
 

@@ -10,8 +10,7 @@ import pytest
 
 from onnx_inference.local import LocalTwin
 from tests.e2e.packages import OPEN, assert_parity, golden_inputs, manifest_of, original, prepare, served
-from tests.support import synth
-from tests.toolkit.prepare import corpus
+from tests.support import corpus, synth
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from onnx_inference.prepare.model_package import read_package
 from onnx_inference.prepare.preparation import Prepared, Request, prepare
 from onnx_inference.prepare.weight_files import ALIGNMENT
-from tests.toolkit.prepare import corpus
-from tests.toolkit.prepare.conftest import NoSteps
+from tests.support import corpus
+from tests.support.quick_preparation import NoSteps
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("ONNX_INFERENCE_LARGE_MODELS"), reason="takes minutes; set ONNX_INFERENCE_LARGE_MODELS=1"

@@ -21,7 +21,7 @@ from onnx_inference.prepare.search import (
 )
 from onnx_inference.prepare.session_options import DISABLE_PREPACKING, SessionOptions
 from onnx_inference.prepare.session_process import SessionFailed, SessionRun
-from tests.toolkit.prepare import corpus
+from tests.support import corpus
 
 PACKED = Candidate(Path("g"), "basic", SessionOptions(), 1)
 MAPPED = replace(PACKED, session=SessionOptions(config=((DISABLE_PREPACKING, "1"),)))
