@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from onnx_inference.cli import main
-from tests.support.job_runs import FINAL, MOST_DELIVERIES, STACK, VISIBILITY_SECONDS, WORKER, Watching
+from tests.e2e.faults.job_runs import FINAL, MOST_DELIVERIES, STACK, VISIBILITY_SECONDS, WORKER, Watching
 
 #: Calls of AWS that a small job makes its worker make: it is started, and its end is written.
 CALLS = 2

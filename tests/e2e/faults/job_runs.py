@@ -21,11 +21,12 @@ from onnx_inference.infer.open_inference import decode
 from onnx_inference.jobs import JobsClient, RequestFailed
 from onnx_inference.local import LocalTwin
 from onnx_inference.local.deployment.synthesis import CdkApp
-from tests.support import function_faults, models
-from tests.support.fault_proxy import FaultProxy
+from tests.e2e.faults import function_faults
+from tests.e2e.faults.fault_proxy import FaultProxy
+from tests.support import models
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-APP = REPOSITORY / "tests" / "e2e" / "faults" / "app"
+REPOSITORY = Path(__file__).resolve().parents[3]
+APP = Path(__file__).parent / "app"
 STACK = "Faults"
 MODEL = "matmul"
 JOBS = int(os.environ.get("ONNX_INFERENCE_FAULT_JOBS", "40"))
