@@ -20,10 +20,9 @@ from onnx_inference.infer.http_client import Answer
 from onnx_inference.infer.open_inference import decode
 from onnx_inference.jobs import JobsClient, RequestFailed
 from onnx_inference.local import LocalTwin
-from onnx_inference.local.deployment.synthesis import CdkApp
 from tests.e2e.faults import function_faults
 from tests.e2e.faults.fault_proxy import FaultProxy
-from tests.support import models
+from tests.support import cdk_app, models
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 APP = Path(__file__).parent / "app"
@@ -43,18 +42,13 @@ def synthesise(directory: Path, proxy: FaultProxy, **context: str) -> Path:
     """The app's assembly, with a model, and images whose processes can be made to misbehave."""
     model = directory / f"{MODEL}.onnx"
     onnx.save(models.matmul(), model)
-    assembly = CdkApp(APP).synthesise(
-        directory / "cdk.out",
-        context={"model": str(model), **context},
-        account="000000000000",
-        region="us-east-1",
-        # The constructs of this checkout, whatever is installed.
-        environment={**os.environ, "CDK_VALIDATION": "false", "PYTHONPATH": str(REPOSITORY / "constructs")},
-    )
-    for image in images(assembly.directory):
+    # The constructs of this checkout, whatever is installed.
+    pythonpath = REPOSITORY / "constructs"
+    assembly = cdk_app.synthesise(APP, directory / "cdk.out", pythonpath=pythonpath, model=str(model), **context)
+    for image in images(assembly):
         (image / "sitecustomize.py").write_text(Path(function_faults.__file__).read_text())
         (image / "faults.json").write_text(json.dumps({"endpoint": proxy.url}))
-    return assembly.directory
+    return assembly
 
 
 def images(assembly: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """The embedded cloud: MiniStack in this process, on loopback.
 
 Only this package touches MiniStack's internals. MiniStack is pinned exactly in pyproject.toml, and
-`tests/toolkit/local/test_cloud.py` and `event_sources/test_adapter.py` hold the internals to what is expected of them.
+`tests/toolkit/local/cloud` holds the internals to what is expected of them.
 """
 
 import asyncio

@@ -7,7 +7,7 @@ import pytest
 
 from onnx_inference.local.lambda_host.file_systems import FileSystemMount, FileSystems
 from onnx_inference.local.lambda_host.invocation import NotServed
-from tests.toolkit.local.conftest import Deployed
+from tests.toolkit.local.lambda_host.conftest import Deployed
 
 WRITER = "arn:aws:elasticfilesystem:eu-central-1:123456789012:access-point/fsap-1"
 READER = "arn:aws:elasticfilesystem:eu-central-1:123456789012:access-point/fsap-2"

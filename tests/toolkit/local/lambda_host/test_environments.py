@@ -11,6 +11,7 @@ from onnx_inference.local import Clock
 from onnx_inference.local.lambda_host.function_configuration import AliasRouting, DeployedFunction, FunctionArn
 from onnx_inference.local.lambda_host.host import WARMER_SOURCE, InitFailed
 from onnx_inference.local.lambda_host.invocation import SnapStartNotReady, TooManyRequests
+from tests.support.waiting import wait_until
 
 START = datetime(2027, 3, 1, tzinfo=UTC)
 SNAP_START = {"SnapStart": {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On"}}
@@ -49,15 +50,6 @@ def together(host, arn, count, event, **options):
 
 def ping(hold_ms=1500):
     return {"source": WARMER_SOURCE, "hold_ms": hold_ms, "touch": False}
-
-
-def wait_until(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_a_life_is_recorded_from_its_init_to_its_idle_expiry(host, deployed, clock):

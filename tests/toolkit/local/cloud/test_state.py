@@ -3,6 +3,7 @@
 import json
 import pickle
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,11 @@ pytest.importorskip("ministack")
 
 from onnx_inference.local import LocalTwin
 from onnx_inference.local.cloud.state import StateError, read
-from tests.toolkit.local.event_sources.test_event_sources import APP, STACK, left, messages, send, until
+from tests.support.waiting import wait_until
+from tests.toolkit.local.event_sources.queues import left, messages, send
+
+APP = Path(__file__).parents[1] / "event_sources" / "app"
+STACK = "EventSources"
 
 
 def test_a_restart_keeps_everything(tmp_path):
@@ -21,7 +26,7 @@ def test_a_restart_keeps_everything(tmp_path):
         ids = set(send(twin.client("sqs"), outputs["SwitchedUrl"], *({"n": n} for n in range(20))))
         # One is with a function when the twin stops: it must come again.
         send(twin.client("sqs"), outputs["LimitedUrl"], {"sleep": 30, "once": True})
-        until(lambda: [s for s in twin.event_sources() if "Limited" in s.source and s.received == 1])
+        assert wait_until(lambda: [s for s in twin.event_sources() if "Limited" in s.source and s.received == 1])
         table, s3 = twin.client("dynamodb"), twin.client("s3")
         item = {"id": {"S": "a"}, "status": {"S": "SUCCEEDED"}, "raw": {"B": b"\x00\xff"}, "tags": {"SS": ["x", "y"]}}
         table.put_item(TableName=outputs["TableName"], Item=item)
@@ -53,7 +58,7 @@ def test_a_restart_keeps_everything(tmp_path):
         told += messages(sqs, outputs["ToldUrl"])
         assert [notice["id"] for notice in told] == ["a", "b"]
         twin.update(context={"enabled": "yes"})
-        until(lambda: left(sqs, outputs["SwitchedUrl"]) == 0)
+        assert wait_until(lambda: left(sqs, outputs["SwitchedUrl"]) == 0)
         lines = [line.message for line in twin.logs(outputs["SwitchedName"]) if line.message.startswith("TOOK ")]
         taken = [r["messageId"] for line in lines for r in json.loads(line[5:])["event"]["Records"]]
         assert sorted(taken) == sorted(ids)

@@ -1,7 +1,6 @@
 """Schedules, rules, scaling and SnapStart as deployed: what happens on the twin's clock, by its own records."""
 
 import json
-import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,23 +9,17 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from onnx_inference.local import Clock, DeploymentError, LocalTwin
-from onnx_inference.local.deployment.synthesis import CdkApp
+from tests.support.cdk_app import synthesise
+from tests.support.waiting import wait_until
 
 #: The Saturday before the clocks go forward in Berlin, at 5 o'clock there.
 START = datetime(2027, 3, 27, 4, 0, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def synthesise(twin_app, output, **context):
-    app = CdkApp(twin_app, "python warm.py")
-    return app.synthesise(
-        output, context=context, account="000000000000", region="us-east-1", environment=dict(os.environ)
-    ).directory
-
-
 @pytest.fixture(scope="module")
 def assembly(twin_app, tmp_path_factory):
-    return synthesise(twin_app, tmp_path_factory.mktemp("warm") / "cdk.out", tracking="yes")
+    return synthesise(twin_app, tmp_path_factory.mktemp("warm") / "cdk.out", command="python warm.py", tracking="yes")
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +27,6 @@ def twin(assembly):
     with LocalTwin(clock=Clock(speed=0, start=START)) as twin:
         twin.deploy(assembly=assembly)
         yield twin
-
-
-def wait_until(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def name_of(twin, function):
@@ -262,7 +246,7 @@ def test_a_version_with_snap_start_is_initialised_when_it_is_published(twin):
 
 def test_a_version_whose_init_fails_fails_the_deployment(twin, twin_app, tmp_path):
     """The last of this twin's tests but one: CloudFormation rolls back."""
-    bad = synthesise(twin_app, tmp_path / "cdk.out", fail="before")
+    bad = synthesise(twin_app, tmp_path / "cdk.out", command="python warm.py", fail="before")
     with pytest.raises(DeploymentError, match="not before this snapshot"):
         twin.update(assembly=bad)
     result = twin.invoke(name_of(twin, "Snap"), b"{}", qualifier="live")

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -18,28 +17,13 @@ from onnx_inference.local.lambda_host.invocation import (
     ResourceNotFound,
     TooManyRequests,
 )
+from tests.support.leftovers import alive
+from tests.support.waiting import wait_until
 
 
 def run(host, arn, event=None):
     result = host.invoke(arn, json.dumps(event or {}).encode())
     return json.loads(result.payload), result
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def wait_until(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_the_first_invocation_is_cold_and_the_next_is_warm(host, deployed):
