@@ -18,7 +18,7 @@ import tritonclient.http as triton
 from onnx_inference.local import LocalTwin
 from onnx_inference.local.deployment.bootstrap import AssetStore
 from onnx_inference.local.deployment.cloud_assembly import FileAsset
-from onnx_inference.local.deployment.quick_path import DeploymentError
+from onnx_inference.local.deployment.cloudformation import DeploymentError
 from tests.support import models, synth
 
 DIGITS = synth.ROOT / "examples" / "digits"

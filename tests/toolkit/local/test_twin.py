@@ -141,7 +141,7 @@ def test_what_is_only_recorded_is_named(twin):
 
 def test_every_logical_id_was_deployed(twin, monkeypatch):
     twin.assert_complete(STACK)
-    monkeypatch.setattr(twin._quick, "resources", lambda _: [])
+    monkeypatch.setattr(twin._cloudformation, "resources", lambda _: [])
     with pytest.raises(IncompleteDeployment, match="Function"):
         twin.assert_complete(STACK)
     with pytest.raises(KeyError):

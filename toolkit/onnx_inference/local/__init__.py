@@ -12,7 +12,7 @@ from onnx_inference.local.code_deploy.rollout import HookRun, Rollout, TrafficSt
 from onnx_inference.local.dashboard.page import Dashboard, write_dashboards
 from onnx_inference.local.deployment.cdk_cli import CdkCliError
 from onnx_inference.local.deployment.cloud_assembly import AssemblyError
-from onnx_inference.local.deployment.quick_path import DeployedStack, DeploymentError
+from onnx_inference.local.deployment.cloudformation import DeployedStack, DeploymentError
 from onnx_inference.local.deployment.synthesis import SynthesisError
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.event_sources.event_sources import EventSource

@@ -30,7 +30,12 @@ from onnx_inference.local.dashboard.page import Dashboard
 from onnx_inference.local.dashboard.widgets import read_widgets
 from onnx_inference.local.deployment.cdk_cli import CdkCli, CdkCliError, CliRun
 from onnx_inference.local.deployment.cloud_assembly import CloudAssembly, StackArtifact
-from onnx_inference.local.deployment.quick_path import DeployedStack, DeploymentError, QuickDeployment, stack_resources
+from onnx_inference.local.deployment.cloudformation import (
+    CloudFormation,
+    DeployedStack,
+    DeploymentError,
+    stack_resources,
+)
 from onnx_inference.local.deployment.synthesis import CdkApp
 from onnx_inference.local.deployment.template_coverage import RecordedOnly, recorded_only
 from onnx_inference.local.endpoint import Endpoint
@@ -156,7 +161,7 @@ class LocalTwin:
             move_alias=lambda move: self._code_deploy.move(move),
         )
         self._started = False
-        #: What the CDK CLI was run with and printed, in order; empty on the quick path.
+        #: What the CDK CLI was run with and printed, in order; empty when it was not used.
         self.cli_runs: list[CliRun] = []
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -206,7 +211,9 @@ class LocalTwin:
         self._event_sources = EventSources(
             self._cloud, self._invoke_for_cloud, most_pollers=self._limits.environments_per_version
         )
-        self._quick = QuickDeployment(self._cloud, self._account, self._region, shifting=self._code_deploy.running)
+        self._cloudformation = CloudFormation(
+            self._cloud, self._account, self._region, shifting=self._code_deploy.running
+        )
         self._start_agenda()
         self._queue_sampler = QueueSampler(self._cloud, self.clock)
         self._started = True
@@ -323,7 +330,7 @@ class LocalTwin:
                 self.cli_runs.append(self._cli(self._source).destroy(self._assembly.directory, names))
             else:
                 for stack in reversed(self._stacks.values()):
-                    self._quick.delete(stack)
+                    self._cloudformation.delete(stack)
             self._stacks.clear()
             self._source = self._assembly = None
             self._serve()
@@ -346,7 +353,7 @@ class LocalTwin:
                     self._deploy_by_cli(source, assembly, stacks)
                 else:
                     for stack in stacks:
-                        self._quick.deploy(stack)
+                        self._cloudformation.deploy(stack)
             except (DeploymentError, CdkCliError):
                 # What was deployed before goes on; environments of a version that was rolled back do not.
                 self._host.retain(self._functions)
@@ -377,7 +384,7 @@ class LocalTwin:
             self._bootstrapped_by_cli = True
         if self._container_engine is None:
             for stack in stacks:
-                self._quick.seed_images(stack)
+                self._cloudformation.seed_images(stack)
         self.cli_runs.append(cli.deploy(assembly.directory, [stack.display_name for stack in stacks]))
 
     def _cli(self, source: DeploymentSource) -> CdkCli:
@@ -393,7 +400,7 @@ class LocalTwin:
         apis: list[DeployedApi] = []
         functions: list[FunctionArn] = []
         for stack in self._stacks.values():
-            account, region = self._quick.environment_of(stack)
+            account, region = self._cloudformation.environment_of(stack)
             resources = self._all_resources(stack.stack_name, account, region)
             apis += deployed_apis(stack.stack_name, account, region, resources)
             functions += [
@@ -469,7 +476,7 @@ class LocalTwin:
             raise KeyError(stack)
         resources = artifact.template.get("Resources", {})
         wanted = {name for name, resource in resources.items() if "Condition" not in resource}
-        deployed = {summary["LogicalResourceId"] for summary in self._quick.resources(artifact)}
+        deployed = {summary["LogicalResourceId"] for summary in self._cloudformation.resources(artifact)}
         missing = sorted(wanted - deployed)
         if missing:
             raise IncompleteDeployment(f"{stack}: not deployed: {', '.join(missing)}")
@@ -485,7 +492,7 @@ class LocalTwin:
         return recorded_only(types, self._cloud.is_recorded_only)
 
     def _described(self, stack: StackArtifact) -> DeployedStack:
-        found = self._quick.describe(stack)
+        found = self._cloudformation.describe(stack)
         if found is None:
             raise DeploymentError(f"{stack.stack_name} is not deployed")
         return found
@@ -637,7 +644,7 @@ class LocalTwin:
         """The dashboards of the deployed stacks."""
         found = []
         for stack in self._stacks.values():
-            account, region = self._quick.environment_of(stack)
+            account, region = self._cloudformation.environment_of(stack)
             client = self._cloud.client("cloudwatch", account=account, region=region)
             for resource in self._all_resources(stack.stack_name, account, region):
                 if resource["ResourceType"] == _DASHBOARD:

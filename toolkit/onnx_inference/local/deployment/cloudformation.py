@@ -1,4 +1,4 @@
-"""The quick path: deploying a cloud assembly by CloudFormation's API, without the CDK CLI."""
+"""Deploying the stacks of a cloud assembly by CloudFormation's API, without the CDK CLI."""
 
 import json
 import time
@@ -30,7 +30,7 @@ class DeployedStack:
     outputs: Mapping[str, str]
 
 
-class QuickDeployment:
+class CloudFormation:
     """Creates, updates and deletes stacks in the embedded cloud.
 
     Args:
