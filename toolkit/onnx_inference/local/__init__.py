@@ -6,7 +6,7 @@ with LocalTwin() as twin:
 """
 
 from onnx_inference.local.clock import Clock
-from onnx_inference.local.cloud.embedded_cloud import CloudError
+from onnx_inference.local.cloud.server import CloudError
 from onnx_inference.local.cloud.state import StateError
 from onnx_inference.local.code_deploy.rollout import HookRun, Rollout, TrafficStep
 from onnx_inference.local.dashboard.page import Dashboard, write_dashboards

@@ -22,8 +22,8 @@ from onnx_inference.local import (
     LocalTwin,
     SynthesisError,
 )
-from onnx_inference.local.cloud.embedded_cloud import DEFAULT_ACCOUNT, DEFAULT_REGION
 from onnx_inference.local.cloud.state import StateError
+from onnx_inference.local.credentials import DEFAULT_ACCOUNT, DEFAULT_REGION
 from onnx_inference.local.lambda_host.invocation import NotServed
 from onnx_inference.local.load.command import duration as load_duration
 from onnx_inference.local.load.command import rate as load_rate

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+DEFAULT_ACCOUNT = "000000000000"
+DEFAULT_REGION = "us-east-1"
 SECRET_ACCESS_KEY = "onnx-inference-local"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from onnx_inference.local.clock import Clock
-from onnx_inference.local.cloud.embedded_cloud import DEFAULT_ACCOUNT, DEFAULT_REGION, EmbeddedCloud
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 from onnx_inference.local.cloudwatch import published
 from onnx_inference.local.cloudwatch.alarms import AlarmsWatched
 from onnx_inference.local.cloudwatch.observations import Observations
@@ -25,7 +25,7 @@ from onnx_inference.local.cloudwatch.published import ApiRequest
 from onnx_inference.local.cloudwatch.queue_sampler import QueueSampler
 from onnx_inference.local.code_deploy.rollout import Rollout
 from onnx_inference.local.code_deploy.stand_in import CodeDeployStandIn
-from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.credentials import DEFAULT_ACCOUNT, DEFAULT_REGION, LocalCredentials
 from onnx_inference.local.dashboard.page import Dashboard
 from onnx_inference.local.dashboard.widgets import read_widgets
 from onnx_inference.local.deployment.cdk_cli import CdkCli, CdkCliError, CliRun
@@ -189,7 +189,7 @@ class LocalTwin:
             watch=lambda names: AlarmsWatched(names, self._alarms(), self.observations, self.clock.time),
         )
         self._host = LambdaHost(
-            lookup=self._cloud.function,
+            lookup=self._cloud.functions.get,
             credentials=lambda account, region: replace(
                 self._cloud.credentials(account=account, region=region), code_deploy_url=self._code_deploy.url
             ),
@@ -340,7 +340,7 @@ class LocalTwin:
             assembly = self._synthesise(source)
             stacks = assembly.select(source.stacks)
             for stack in stacks:
-                self._cloud.record_only(stack.resource_types())
+                self._cloud.recorded.accept(stack.resource_types())
                 for image in stack.image_assets:
                     asset = ImageAsset(image.tag, image.directory, image.docker_file)
                     self._images.add(asset)
@@ -489,7 +489,7 @@ class LocalTwin:
             for resource in stack.template.get("Resources", {}).values()
             if not is_run_here(resource)
         ]
-        return recorded_only(types, self._cloud.is_recorded_only)
+        return recorded_only(types, self._cloud.recorded.has_type)
 
     def _described(self, stack: StackArtifact) -> DeployedStack:
         found = self._cloudformation.describe(stack)
@@ -560,7 +560,7 @@ class LocalTwin:
     def _request_for(self, endpoint: Endpoint, service: str | None) -> LoadRequest:
         """An inference request for the model behind an endpoint, which is asked what it takes."""
         for function in endpoint.functions:
-            deployed = self._cloud.function(function)
+            deployed = self._cloud.functions.get(function)
             version = None if deployed is None else deployed.version_of(function.qualifier, lambda: 1.0)
             configuration = None if deployed is None or version is None else deployed.configuration(version)
             model = None if configuration is None else model_of(configuration.environment)
@@ -654,7 +654,7 @@ class LocalTwin:
         return found
 
     def _alarms(self) -> dict[str, Mapping[str, Any]]:
-        return {alarm.physical_id: alarm.properties for alarm in self._cloud.recorded(_ALARM)}
+        return {alarm.physical_id: alarm.properties for alarm in self._cloud.recorded.of_type(_ALARM)}
 
     def logs(self, function: str | None = None) -> list[LogLine]:
         """What the functions printed, oldest first; of one function when it is named."""
@@ -674,7 +674,7 @@ class LocalTwin:
 
     def command_of(self, function: FunctionArn) -> str:
         """The command that a function's runtime is started with, for display."""
-        deployed = self._cloud.function(function)
+        deployed = self._cloud.functions.get(function)
         version = None if deployed is None else deployed.version_of(function.qualifier, lambda: 1.0)
         configuration = None if deployed is None or version is None else deployed.configuration(version)
         return "" if configuration is None else " ".join(configuration.command)

@@ -1,65 +1,9 @@
-"""The parts of the adapter to MiniStack that event sources and kept state use: the internals are as expected."""
+"""Queues, read and deleted in memory."""
 
-import inspect
 import threading
 import time
 
 import pytest
-
-from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
-
-pytest.importorskip("ministack")
-
-
-def invoke_nothing(arn, payload):
-    raise AssertionError("not called")
-
-
-@pytest.fixture(scope="module")
-def cloud():
-    cloud = EmbeddedCloud(invoke_nothing)
-    cloud.start()
-    yield cloud
-    cloud.stop()
-
-
-def parameters(function):
-    return list(inspect.signature(function).parameters)
-
-
-def test_the_internals_that_are_touched(cloud):
-    from ministack import app
-    from ministack.services import dynamodb, lambda_svc, pipes, s3, sqs
-    from ministack.services.cloudformation import provisioners
-
-    assert parameters(sqs._queue_by_arn) == ["arn"]
-    assert parameters(sqs._expire_retained) == ["q"]
-    assert parameters(sqs._dlq_sweep) == ["q"]
-    assert parameters(sqs._collect_msgs) == ["q", "max_n", "vis_timeout"]
-    assert parameters(sqs._build_sys_attrs) == ["msg", "names"]
-    assert parameters(sqs._md5_msg_attrs) == ["attrs"]
-    assert parameters(dynamodb.stream_start_position) == ["table_name", "account_id", "region"]
-    assert parameters(dynamodb.stream_records_since)[:3] == ["table_name", "position", "limit"]
-    assert parameters(dynamodb._partiql_key_target) == ["table", "parsed"]
-    assert parameters(dynamodb._emit_stream_event)[:4] == ["table_name", "event_name", "old_item", "new_item"]
-    assert "_partiql_update" in dynamodb._execute_statement.__code__.co_names
-    assert parameters(app._get_module) == ["name"]
-    assert {"sqs", "dynamodb", "lambda", "cloudformation", "s3"} <= set(app._state_map)
-    assert "sqs" in app._build_persistence_save_dict()
-    for store in (lambda_svc._esms, pipes._pipes, pipes._positions, s3._buckets):
-        assert isinstance(store._data, dict)
-    of_update = parameters(provisioners._RESOURCE_HANDLERS["AWS::Pipes::Pipe"]["update"])
-    assert of_update[:3] == ["physical_id", "old", "new"]  # the adapter's own
-
-
-def test_ministacks_own_pollers_are_off_while_the_cloud_runs_and_only_then():
-    from ministack.services import lambda_svc, pipes
-
-    # Looked up by name at every pass: a replacement takes effect in a loop that runs already.
-    assert {"_poll_sqs", "_poll_kinesis"} <= set(lambda_svc._poll_loop.__code__.co_names)
-    assert "_poll_once" in pipes._poll_loop.__code__.co_names
-    assert lambda_svc._poll_sqs.__module__.startswith("onnx_inference")
-    assert pipes._poll_once.__module__.startswith("onnx_inference")
 
 
 @pytest.fixture
@@ -112,35 +56,15 @@ def test_no_message_is_lost_while_others_are_deleted(cloud, queue):
     assert seen == 900
 
 
-def test_statements_write_the_tables_stream_too(cloud):
-    """MiniStack's do not; the adapter mends that."""
-    table = cloud.client("dynamodb")
-    made = table.create_table(
-        TableName="streamed",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    )["TableDescription"]
-    statements = [
-        """INSERT INTO "streamed" VALUE {'id': 'a', 's': 'one'}""",
-        """UPDATE "streamed" SET s = 'two' WHERE id = 'a'""",
-        """DELETE FROM "streamed" WHERE id = 'a'""",
-    ]
-    for statement in statements:
-        (answer,) = table.batch_execute_statement(Statements=[{"Statement": statement}])["Responses"]
-        assert "Error" not in answer
-    with pytest.raises(table.exceptions.ConditionalCheckFailedException):
-        table.execute_statement(Statement=statements[1])
-    first, records = cloud.streams.records(made["LatestStreamArn"], 0, 100)
-    assert first == 0
-    images = [
-        [record["dynamodb"].get(name, {}).get("s", {}).get("S") for name in ("OldImage", "NewImage")]
-        for record in records
-    ]
-    assert [record["eventName"] for record in records] == ["INSERT", "MODIFY", "REMOVE"]
-    assert images == [[None, "one"], ["one", "two"], ["two", None]]
-
-
 def test_a_queue_that_is_gone(cloud):
     assert cloud.queues.receive("arn:aws:sqs:us-east-1:000000000000:none", 10) is None
+
+
+def test_queues_are_told_with_their_depth_and_age(cloud):
+    sqs = cloud.client("sqs")
+    url = sqs.create_queue(QueueName="looked-at")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="a")
+    (state,) = [queue for queue in cloud.queues.states() if queue.name == "looked-at"]
+    assert state.visible == 1
+    assert 0 <= state.oldest_seconds < 30
+    sqs.delete_queue(QueueUrl=url)

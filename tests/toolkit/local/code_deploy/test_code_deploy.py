@@ -104,7 +104,11 @@ class FakeCloud:
         self.alias = []
         self.configuration = configuration
 
-    def recorded(self, resource_type):
+    @property
+    def recorded(self):
+        return self
+
+    def of_type(self, resource_type):
         properties = {
             "DeploymentConfigName": self.configuration,
             "AlarmConfiguration": {"Enabled": True, "Alarms": [{"Name": "Errors"}]},

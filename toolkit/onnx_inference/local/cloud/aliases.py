@@ -1,23 +1,39 @@
-"""The embedded cloud's updates of aliases that a template leaves to CodeDeploy. A part of the adapter to MiniStack.
+"""The embedded cloud's updates of aliases that a template leaves to CodeDeploy.
 
-MiniStack's CloudFormation hands no update policy to what updates a resource, and does not see what the policy refers
-to: an alias would move before its hooks are there, and at once.
+MiniStack's CloudFormation knows no update policies: it would move an alias at once, and maybe before the functions
+that are its hooks exist.
 """
 
 import copy
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from onnx_inference.local.cloud.patches import Handlers, Patches, ministack
 from onnx_inference.local.cloud.records import AliasMove
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 
-#: What moves an alias that its template leaves to CodeDeploy; what it raises fails the update of the alias.
+#: Moves an alias that its template leaves to CodeDeploy; what it raises fails the update of the alias.
 AliasMover = Callable[[AliasMove], None]
+
+_ALIAS = "AWS::Lambda::Alias"
 _Deploy = Callable[..., Awaitable[None]]
 _Dependencies = Callable[[Mapping[str, Any], set[str]], set[str]]
 
 
-class AliasUpdates:
+def patch_aliases(patches: Patches, move: AliasMover | None) -> None:
+    """Let an alias with CodeDeploy's update policy be moved by `move`. Default: MiniStack moves it, at once."""
+    if move is None:
+        return
+    engine = ministack("services.cloudformation.engine")
+    updates = _AliasUpdates(move, engine, ministack("services.cloudformation")._stacks)
+    deploy = updates.remembered(ministack("services.cloudformation.stacks")._deploy_stack_async)
+    for module in ("handlers", "changesets"):
+        patches.attribute(ministack(f"services.cloudformation.{module}"), "_deploy_stack_async", deploy)
+    patches.attribute(engine, "_extract_deps", updates.dependencies(engine._extract_deps))
+    patches.handle(_ALIAS, updates.handlers(patches.handlers[_ALIAS]))
+
+
+class _AliasUpdates:
     """Wraps what MiniStack does in a deployment.
 
     Args:
@@ -55,7 +71,7 @@ class AliasUpdates:
 
         return with_policy
 
-    def handlers(self, original: Mapping[str, Any]) -> dict[str, Any]:
+    def handlers(self, original: Handlers) -> Handlers:
         """The handlers of the resource type, with an update that waits for the move."""
 
         def update(

@@ -1,17 +1,16 @@
 """The embedded cloud's queues, as the Lambda service's pollers use them: read and deleted in memory.
 
-A part of the adapter to MiniStack. Everything runs on the cloud's own event loop, where its API handlers run too:
-MiniStack replaces a queue's list of messages when it deletes, and a message that another thread appends at that moment
-would be lost.
+Everything runs on the server's event loop, where API handlers run too: MiniStack replaces a queue's list of messages
+when it deletes, and a message that another thread appends at that moment would be lost.
 """
 
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
+from onnx_inference.local.cloud.patches import Patches, ministack
+from onnx_inference.local.cloud.server import MiniStackServer
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,18 @@ class Received:
 
 
 class EmbeddedQueues:
-    """Receives from and deletes on queues by their ARNs, without the API's limit of ten and without HTTP.
+    """Receives and deletes messages of queues by their ARNs, without HTTP and without the API's limit of ten.
 
     Args:
-        cloud: The running cloud.
-        sqs: MiniStack's module of the service.
+        server: Where the queues are.
+        patches: Switches off MiniStack's own pollers. They invoke the version instead of the alias, and know no
+            batching window.
     """
 
-    def __init__(self, cloud: "EmbeddedCloud", sqs: Any) -> None:
-        self._cloud = cloud
-        self._sqs = sqs
+    def __init__(self, server: MiniStackServer, patches: Patches) -> None:
+        self._server = server
+        self._sqs = ministack("services.sqs")
+        patches.attribute(ministack("services.lambda_svc"), "_poll_sqs", lambda: False)
 
     def states(self) -> list[QueueState]:
         """Every queue at this moment; read only, without waiting for the event loop."""
@@ -77,7 +78,7 @@ class EmbeddedQueues:
             What was taken, which may be nothing; None when there is no such queue.
         """
         account, region = _scope(queue_arn)
-        return self._cloud.run(lambda: self._receive(queue_arn, limit), account=account, region=region)
+        return self._server.run(lambda: self._receive(queue_arn, limit), account=account, region=region)
 
     def _receive(self, queue_arn: str, limit: int) -> Received | None:
         queue = self._sqs._queue_by_arn(queue_arn)
@@ -114,7 +115,7 @@ class EmbeddedQueues:
                 queue["messages"] = [m for m in queue["messages"] if m.get("receipt_handle") not in handles]
 
         if handles:
-            self._cloud.run(delete, account=account, region=region)
+            self._server.run(delete, account=account, region=region)
 
 
 def _scope(arn: str) -> tuple[str, str]:

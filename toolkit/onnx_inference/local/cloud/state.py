@@ -1,4 +1,4 @@
-"""Keeping the embedded cloud's state between two runs. A part of the adapter to MiniStack.
+"""Keeping the embedded cloud's state between two runs.
 
 MiniStack's own persistence writes JSON, in which sets are an error and the bodies of objects are missing; here the same
 states of its services are kept whole. The file is read by the version that wrote it, and by no other.

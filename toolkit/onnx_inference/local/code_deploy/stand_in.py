@@ -219,7 +219,7 @@ class CodeDeployStandIn:
         return TrafficRouting.of(name, None if own is None else own.properties)
 
     def _resource(self, resource_type: str, physical_id: str) -> RecordedResource | None:
-        return next((r for r in self._cloud.recorded(resource_type) if r.physical_id == physical_id), None)
+        return next((r for r in self._cloud.recorded.of_type(resource_type) if r.physical_id == physical_id), None)
 
     # -- records ------------------------------------------------------------------------------------------------
 

@@ -121,7 +121,7 @@ class EventSources:
 
     def _mappings(self, notes: dict[str, EventSource]) -> dict[str, QueueMapping]:
         mappings = {}
-        for _account, _region, record in self._cloud.event_source_mappings():
+        for record in self._cloud.functions.event_source_mappings():
             if not is_queue(str(record.get("EventSourceArn", ""))):
                 continue  # of streams: the embedded cloud's own pollers run them
             try:
@@ -133,7 +133,7 @@ class EventSources:
         return mappings
 
     def _current(self, mapping_id: str) -> QueueMapping | None:
-        for _account, _region, record in self._cloud.event_source_mappings():
+        for record in self._cloud.functions.event_source_mappings():
             if record["UUID"] == mapping_id:
                 try:
                     return QueueMapping.from_record(record)

@@ -86,7 +86,7 @@ class Scaling:
 
     def refresh(self) -> None:
         """Look at what is deployed now."""
-        found = {_key(resource): resource for resource in self._cloud.recorded(TARGET) if _function(resource)}
+        found = {_key(resource): resource for resource in self._cloud.recorded.of_type(TARGET) if _function(resource)}
         for key in [key for key in self._targets if key not in found]:
             del self._targets[key]
         for key, resource in found.items():
@@ -153,9 +153,9 @@ class Scaling:
 
     def _tracking(self) -> list[tuple[_Target, str, Mapping[str, Any]]]:
         """The target-tracking policies by utilisation, each with the target that it scales."""
-        resources = {resource.physical_id: _key(resource) for resource in self._cloud.recorded(TARGET)}
+        resources = {resource.physical_id: _key(resource) for resource in self._cloud.recorded.of_type(TARGET)}
         found = []
-        for policy in self._cloud.recorded(POLICY):
+        for policy in self._cloud.recorded.of_type(POLICY):
             settings = policy.properties.get("TargetTrackingScalingPolicyConfiguration") or {}
             metric = (settings.get("PredefinedMetricSpecification") or {}).get("PredefinedMetricType")
             target = self._targets.get(resources.get(str(policy.properties.get("ScalingTargetId")), ""))
@@ -211,7 +211,7 @@ class Scaling:
     # -- capacity -----------------------------------------------------------------------------------------------
 
     def _current(self, function: FunctionArn) -> int:
-        deployed = self._cloud.function(function)
+        deployed = self._cloud.functions.get(function)
         return 0 if deployed is None else deployed.provisioned_concurrency.get(function.qualifier or "", 0)
 
     def _set(self, function: FunctionArn, before: int, after: int, cause: str) -> str:

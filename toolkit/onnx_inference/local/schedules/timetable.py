@@ -58,7 +58,7 @@ class Timetable:
 
     def refresh(self) -> None:
         """Look at what is deployed now: new schedules begin, changed ones begin anew, others end."""
-        found = {schedule.key: schedule for schedule in map(Schedule.of, self._cloud.schedules())}
+        found = {schedule.key: schedule for schedule in map(Schedule.of, self._cloud.schedules.all())}
         now = self._clock.time()
         for key in [key for key in self._expressions if key not in found]:
             del self._expressions[key]
@@ -108,7 +108,7 @@ class Timetable:
         """Deliver to one target. `start` is when it was to be delivered: its age counts from there."""
         policy = schedule.retry_policy(target)
         if schedule.source.is_rule:
-            payload = self._cloud.event_for_target(schedule.source, target, _as_ministack(schedule.event(due), due))
+            payload = self._cloud.schedules.event_for_target(schedule.source, target, schedule.event(due))
         else:
             payload = schedule.input(target, due, attempt)
         arn = str(target.get("Arn", ""))
@@ -119,7 +119,7 @@ class Timetable:
         try:
             function = FunctionArn.parse(arn)
         except ValueError:
-            self._cloud.deliver(schedule.source, target, payload)
+            self._cloud.schedules.deliver(schedule.source, target, payload)
             self._done(schedule, arn, due, attempt, "delivered")
             return
         if self._exists(function):
@@ -136,14 +136,14 @@ class Timetable:
         self._agenda.at(again, functools.partial(self._agenda.run, retry))
 
     def _exists(self, function: FunctionArn) -> bool:
-        deployed = self._cloud.function(function)
+        deployed = self._cloud.functions.get(function)
         return deployed is not None and deployed.version_of(function.qualifier) is not None
 
     def _invoke_asynchronously(
         self, schedule: Schedule, function: FunctionArn, payload: str, due: float, accepted: float, attempt: int
     ) -> None:
         """What Lambda does with an event that it took: again after errors, and as long as it is throttled."""
-        deployed = self._cloud.function(function)
+        deployed = self._cloud.functions.get(function)
         policy = AsynchronousPolicy() if deployed is None else deployed.asynchronous_policy(function.qualifier)
         request_id = None
         try:
@@ -171,7 +171,7 @@ class Timetable:
         """Put an event that was given up into the target's dead-letter queue, when it has one."""
         arn = (target.get("DeadLetterConfig") or {}).get("Arn")
         if arn:
-            self._cloud.deliver(schedule.source, {"Arn": arn}, payload)
+            self._cloud.schedules.deliver(schedule.source, {"Arn": arn}, payload)
 
     def _done(
         self, schedule: Schedule, target: str, due: float, attempts: int, outcome: str, request_id: str | None = None
@@ -179,17 +179,3 @@ class Timetable:
         kind = RULE if schedule.source.is_rule else SCHEDULE
         due_at = datetime.fromtimestamp(due, UTC)
         self.note(ScheduleFiring(kind, schedule.name, target, due_at, self._clock.now(), attempts, outcome, request_id))
-
-
-def _as_ministack(event: Mapping[str, Any], due: float) -> dict[str, Any]:
-    """An event in the shape that MiniStack keeps events in."""
-    return {
-        "EventId": event["id"],
-        "Source": event["source"],
-        "DetailType": event["detail-type"],
-        "Detail": "{}",
-        "Time": due,
-        "Resources": event["resources"],
-        "Account": event["account"],
-        "Region": event["region"],
-    }
