@@ -44,12 +44,13 @@ from onnx_inference.local.gateway.gateway import FUNCTION_URL, DeployedApi, Gate
 from onnx_inference.local.gateway.http_server import RequestRecord
 from onnx_inference.local.lambda_host.container_engine import ContainerEngine
 from onnx_inference.local.lambda_host.environment_records import REQUEST, EnvironmentRecord, Throttle
-from onnx_inference.local.lambda_host.execution_environment import require_runtime_client
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 from onnx_inference.local.lambda_host.function_logs import FunctionLogs, LogLine, MetricDatum
-from onnx_inference.local.lambda_host.host import HostLimits, InitFailed, LambdaHost
+from onnx_inference.local.lambda_host.host import HostLimits, LambdaHost
 from onnx_inference.local.lambda_host.image_asset import ImageAsset, ImageAssets
 from onnx_inference.local.lambda_host.invocation import InvocationRecord, InvocationResult
+from onnx_inference.local.lambda_host.pre_initialisation import InitFailed
+from onnx_inference.local.lambda_host.runtime_process import require_runtime_client
 from onnx_inference.local.load.load_test import LoadError, LoadPlan, LoadResult, LoadTest
 from onnx_inference.local.load.request_body import LoadRequest, inference_request, metadata_path, model_of
 from onnx_inference.local.load.summary import functions_environments
@@ -157,7 +158,7 @@ class LocalTwin:
             account=account,
             region=region,
             state_directory=None if state_directory is None else Path(state_directory),
-            make_snapshot=lambda arn, config: self._host.snapshot(arn, config),
+            make_snapshot=lambda config: self._host.snapshot(config),
             move_alias=lambda move: self._code_deploy.move(move),
         )
         self._started = False
@@ -561,8 +562,7 @@ class LocalTwin:
         """An inference request for the model behind an endpoint, which is asked what it takes."""
         for function in endpoint.functions:
             deployed = self._cloud.functions.get(function)
-            version = None if deployed is None else deployed.version_of(function.qualifier, lambda: 1.0)
-            configuration = None if deployed is None or version is None else deployed.configuration(version)
+            configuration = None if deployed is None else deployed.primary_configuration(function.qualifier)
             model = None if configuration is None else model_of(configuration.environment)
             if model is None:
                 continue
@@ -675,8 +675,7 @@ class LocalTwin:
     def command_of(self, function: FunctionArn) -> str:
         """The command that a function's runtime is started with, for display."""
         deployed = self._cloud.functions.get(function)
-        version = None if deployed is None else deployed.version_of(function.qualifier, lambda: 1.0)
-        configuration = None if deployed is None or version is None else deployed.configuration(version)
+        configuration = None if deployed is None else deployed.primary_configuration(function.qualifier)
         return "" if configuration is None else " ".join(configuration.command)
 
     def _invoke_for_cloud(self, arn: str, payload: bytes) -> InvocationResult:

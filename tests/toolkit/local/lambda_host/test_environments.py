@@ -9,8 +9,9 @@ import pytest
 
 from onnx_inference.local import Clock
 from onnx_inference.local.lambda_host.function_configuration import AliasRouting, DeployedFunction, FunctionArn
-from onnx_inference.local.lambda_host.host import WARMER_SOURCE, InitFailed
+from onnx_inference.local.lambda_host.host import WARMER_SOURCE
 from onnx_inference.local.lambda_host.invocation import SnapStartNotReady, TooManyRequests
+from onnx_inference.local.lambda_host.pre_initialisation import InitFailed
 from tests.support.waiting import wait_until
 
 START = datetime(2027, 3, 1, tzinfo=UTC)
@@ -207,7 +208,7 @@ def test_a_crash_and_the_end_of_the_host_are_causes(host, deployed):
 
 
 def snapshot(host, deployed, arn):
-    host.snapshot(arn, deployed.functions[arn.name].configurations["1"])
+    host.snapshot(deployed.functions[arn.name].configurations["1"])
 
 
 def test_environments_are_restored_from_a_process_initialised_ahead(host, deployed):

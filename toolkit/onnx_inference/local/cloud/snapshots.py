@@ -9,8 +9,8 @@ from onnx_inference.local.cloud.functions import EmbeddedFunctions
 from onnx_inference.local.cloud.patches import Patches, ministack
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 
-#: Makes the snapshot of a version: takes the function's ARN, and the version as Lambda's API describes it.
-SnapshotMaker = Callable[[FunctionArn, Mapping[str, Any]], None]
+#: Makes the snapshot of a version, as Lambda's API describes it.
+SnapshotMaker = Callable[[Mapping[str, Any]], None]
 
 _VERSION, _ALIAS = "AWS::Lambda::Version", "AWS::Lambda::Alias"
 #: How long a version's snapshot may take until a deployment gives up.
@@ -47,7 +47,7 @@ class Snapshots:
         def make() -> None:
             try:
                 if self._make is not None:
-                    self._make(FunctionArn.parse(config["FunctionArn"]), config)
+                    self._make(config)
             except Exception as error:  # whatever it was, the version must not stay pending
                 config.update(State="Failed", StateReason=str(error), StateReasonCode="FunctionError")
             else:

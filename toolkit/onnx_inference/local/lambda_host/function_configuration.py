@@ -171,6 +171,16 @@ class DeployedFunction:
             return self.aliases[qualifier].choose(draw)
         return qualifier if qualifier in self.configurations else None
 
+    def route(self, qualifier: str | None) -> FunctionConfiguration | None:
+        """The version that one invocation by this qualifier goes to; None when there is no such qualifier."""
+        version = self.version_of(qualifier)
+        return None if version is None else self.configuration(version)
+
+    def primary_configuration(self, qualifier: str | None) -> FunctionConfiguration | None:
+        """The version that a qualifier means: of an alias its primary one, which has no weight of its own."""
+        version = self.version_of(qualifier, lambda: 1.0)
+        return None if version is None else self.configuration(version)
+
     def configuration(self, version: str) -> FunctionConfiguration | None:
         """The configuration of one version; None when it does not exist."""
         config = self.configurations.get(version)

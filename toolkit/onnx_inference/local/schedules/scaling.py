@@ -13,7 +13,8 @@ from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 from onnx_inference.local.cloud.records import RecordedResource
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
-from onnx_inference.local.lambda_host.host import InitFailed, UtilizationSample
+from onnx_inference.local.lambda_host.host import UtilizationSample
+from onnx_inference.local.lambda_host.pre_initialisation import InitFailed
 from onnx_inference.local.schedules.agenda import Agenda
 from onnx_inference.local.schedules.cron import ExpressionError
 from onnx_inference.local.schedules.expression import ScheduleExpression, moment_of
