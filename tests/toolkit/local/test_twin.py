@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 import urllib.error
 import urllib.request
 
@@ -141,7 +142,7 @@ def test_what_is_only_recorded_is_named(twin):
 
 def test_every_logical_id_was_deployed(twin, monkeypatch):
     twin.assert_complete(STACK)
-    monkeypatch.setattr(twin._cloudformation, "resources", lambda _: [])
+    monkeypatch.setattr(twin._deployment._cloudformation, "resources", lambda _: [])
     with pytest.raises(IncompleteDeployment, match="Function"):
         twin.assert_complete(STACK)
     with pytest.raises(KeyError):
@@ -209,6 +210,15 @@ def test_a_load_is_put_together_from_what_client_and_twin_saw(twin):
     summary = LoadSummary.of(result)
     assert summary.answered == 20
     assert summary.cold.count == sum(sample.invocation.cold_start for sample in result.samples)
+
+
+def test_a_load_whose_progress_cannot_be_shown_ends(twin):
+    def fail(_test):
+        raise RuntimeError("no terminal")
+
+    with pytest.raises(RuntimeError, match="no terminal"):
+        twin.load(LoadPlan(5, 60), request=LoadRequest("load", method="GET"), on_progress=fail)
+    assert wait_until(lambda: "load" not in [thread.name for thread in threading.enumerate()], seconds=5)
 
 
 def test_a_load_through_iam_is_signed(twin):

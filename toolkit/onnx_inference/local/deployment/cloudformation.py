@@ -11,6 +11,7 @@ from onnx_inference.local.deployment.bootstrap import AssetStore
 from onnx_inference.local.deployment.cloud_assembly import StackArtifact
 
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+_NESTED_STACK = "AWS::CloudFormation::Stack"
 _POLL_SECONDS = 0.02
 _TIMEOUT_SECONDS = 600.0
 
@@ -79,7 +80,7 @@ class CloudFormation:
             "Tags": [{"Key": name, "Value": value} for name, value in stack.tags.items()],
             **self._template(stack, account, region),
         }
-        before = describe_stack(cloudformation, stack.stack_name)
+        before = _describe_stack(cloudformation, stack.stack_name)
         seen = _event_ids(cloudformation, stack.stack_name) if before else set()
         client_error = cloudformation.exceptions.ClientError
         try:
@@ -108,7 +109,7 @@ class CloudFormation:
             DeploymentError: Something could not be deleted.
         """
         cloudformation = self._client(stack)
-        found = describe_stack(cloudformation, stack.stack_name)
+        found = _describe_stack(cloudformation, stack.stack_name)
         if found is None:
             return
         seen = _event_ids(cloudformation, stack.stack_name)
@@ -120,12 +121,23 @@ class CloudFormation:
     def describe(self, stack: StackArtifact) -> DeployedStack | None:
         """The stack as it is now; None when it is not deployed."""
         account, region = self.environment_of(stack)
-        found = describe_stack(self._client(stack), stack.stack_name)
+        found = _describe_stack(self._client(stack), stack.stack_name)
         return None if found is None else _deployed(found, account, region)
 
     def resources(self, stack: StackArtifact) -> list[dict[str, Any]]:
         """The summaries of the stack's resources."""
-        return stack_resources(self._client(stack), stack.stack_name)
+        return _stack_resources(self._client(stack), stack.stack_name)
+
+    def all_resources(self, stack: StackArtifact) -> list[dict[str, Any]]:
+        """The summaries of the resources of the stack and of those nested in it."""
+        cloudformation = self._client(stack)
+
+        def resources(name: str) -> list[dict[str, Any]]:
+            found = _stack_resources(cloudformation, name)
+            nested = [s["PhysicalResourceId"] for s in found if s["ResourceType"] == _NESTED_STACK]
+            return [*found, *(summary for inner in nested for summary in resources(inner))]
+
+        return resources(stack.stack_name)
 
     def _template(self, stack: StackArtifact, account: str, region: str) -> dict[str, str]:
         """The template itself, or its URL when it is too long for a request."""
@@ -151,7 +163,7 @@ class CloudFormation:
     def _wait(self, cloudformation: Any, name: str) -> dict[str, Any] | None:
         deadline = time.monotonic() + _TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            found = describe_stack(cloudformation, name)
+            found = _describe_stack(cloudformation, name)
             if found is None or not found["StackStatus"].endswith("_IN_PROGRESS"):
                 return found
             if self._shifting():
@@ -160,7 +172,7 @@ class CloudFormation:
         raise DeploymentError(f"{name}: not finished after {_TIMEOUT_SECONDS:.0f} seconds")
 
 
-def describe_stack(cloudformation: Any, name: str) -> dict[str, Any] | None:
+def _describe_stack(cloudformation: Any, name: str) -> dict[str, Any] | None:
     """The description of a stack; None when there is none."""
     try:
         stacks = cloudformation.describe_stacks(StackName=name)["Stacks"]
@@ -172,7 +184,7 @@ def describe_stack(cloudformation: Any, name: str) -> dict[str, Any] | None:
     return found
 
 
-def stack_resources(cloudformation: Any, name: str) -> list[dict[str, Any]]:
+def _stack_resources(cloudformation: Any, name: str) -> list[dict[str, Any]]:
     """The summaries of a stack's resources, from all pages."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
     return [summary for page in pages for summary in page["StackResourceSummaries"]]

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from onnx_inference.local.lambda_host.environment_records import EnvironmentRecord
 from onnx_inference.local.load.load_test import LoadResult, Sample
 
 
@@ -96,11 +95,6 @@ class LoadSummary:
 def percentile(values: Sequence[float], rank: float) -> float | None:
     """The smallest of the sorted values that at least `rank` percent of them do not exceed; None of none."""
     return values[max(0, math.ceil(rank / 100 * len(values)) - 1)] if values else None
-
-
-def functions_environments(records: Iterable[EnvironmentRecord], since: datetime) -> tuple[EnvironmentRecord, ...]:
-    """The environments that lived at a time or later."""
-    return tuple(record for record in records if record.ended_at is None or record.ended_at >= since)
 
 
 _Span = tuple[datetime, datetime]
