@@ -109,8 +109,8 @@ def test_wheel_has_the_packages_and_the_runtime(wheel: Path) -> None:
 
 def test_wheel_has_what_the_pages_of_the_local_twin_are_made_of(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    files = ("load/page.html", "load/page.css", "load/chart.css", "load/colours.css")
-    files += ("dashboard/page.html", "dashboard/dashboard.css")
+    files = ("pages/page.html", "pages/page.css", "pages/chart.css", "pages/colours.css")
+    files += ("load/report.html", "load/load.css", "dashboard/dashboard.css")
     assert {f"onnx_inference/local/{name}" for name in files} <= names
 
 

@@ -21,12 +21,13 @@ from onnx_inference.local import (
     Throttle,
     write_report,
 )
-from onnx_inference.local.load.charts import NARROW, WIDE, latency_chart, shown_samples, timeline_chart
+from onnx_inference.local.load.charts import latency_chart, shown_samples, timeline_chart
 from onnx_inference.local.load.report_page import report_page
 from onnx_inference.local.load.request_body import inference_request, model_of
-from onnx_inference.local.load.scales import LinearScale, LogScale
 from onnx_inference.local.load.summary import percentile
 from onnx_inference.local.load.timeline import timeline_rows, window_of
+from onnx_inference.local.pages.chart import NARROW, WIDE
+from onnx_inference.local.pages.scales import LinearScale, LogScale
 from tests.support.chromium import CHROMIUM, opened
 
 START = datetime(2027, 3, 1, 8, 0, tzinfo=UTC)
@@ -215,6 +216,8 @@ def test_latency_is_drawn_where_it_is(result):
     circles = [node for node in root.iter() if node.tag.endswith("circle")]
     places = [(float(c.get("cx")), float(c.get("cy")), c[0].text) for c in circles if "warm-dot" in c.get("class")]
     assert [x for x, _, _ in places] == sorted(x for x, _, _ in places)
+    cold = [node[0].text for node in root.iter() if "cold-dot" in node.get("class", "")]
+    assert cold == ["1.20 s, status 200, cold start", "505 ms, status 200, cold start"]
     slow = min(y for _, y, title in places if title.startswith("11.0 ms"))
     fast = max(y for _, y, title in places if title.startswith("5.0 ms"))
     assert slow < fast

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from onnx_inference.local.dashboard.figures import DrawnLine, Figure
 from onnx_inference.local.dashboard.widgets import LEFT, RIGHT
-from onnx_inference.local.load import svg
-from onnx_inference.local.load.charts import picture, time_axis
-from onnx_inference.local.load.scales import LinearScale
+from onnx_inference.local.pages import svg
+from onnx_inference.local.pages.chart import picture, time_axis
+from onnx_inference.local.pages.scales import LinearScale
 
 COLOURS = 7
 _HEIGHT, _TOP, _BOTTOM, _SIDE, _BARE_SIDE = 200, 10, 30, 46, 14

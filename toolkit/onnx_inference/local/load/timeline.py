@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from onnx_inference.local.lambda_host.environment_records import PING, SNAP_START, EnvironmentRecord
-from onnx_inference.local.load.scales import LinearScale
+from onnx_inference.local.pages.scales import LinearScale
 
 INIT, RESTORE, WAITING, IDLE, BUSY, PINGED, FAILED = "init", "restore", "waiting", "idle", "busy", "ping", "failed"
 #: What is shorter is drawn this wide, or nobody would see it.
