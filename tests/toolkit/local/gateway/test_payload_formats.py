@@ -6,7 +6,7 @@ import json
 import pytest
 
 from onnx_inference.local.gateway import payload_format_1, payload_format_2
-from onnx_inference.local.gateway.payload_format_2 import InvalidResponse, RequestIdentity
+from onnx_inference.local.gateway.payload import InvalidResponse, RequestIdentity
 
 # Lambda Developer Guide and API Gateway Developer Guide, "Create AWS Lambda proxy integrations for HTTP APIs":
 # the members of the documented events.

@@ -231,6 +231,8 @@ def test_an_expression_that_aws_refuses_is_named(twin):
         Target={"Arn": "arn:aws:sqs:us-east-1:000000000000:q", "RoleArn": "arn:aws:iam::000000000000:role/r"},
     )
     assert wait_until(lambda: "exactly one of" in twin.refused_schedules().get("bad", ""))
+    twin.client("scheduler").delete_schedule(Name="bad")
+    assert wait_until(lambda: "bad" not in twin.refused_schedules())
 
 
 def test_a_version_with_snap_start_is_initialised_when_it_is_published(twin):

@@ -1,6 +1,6 @@
 """Single values of metrics, as services publish them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -42,7 +42,3 @@ class Observations:
     def of(self, metric: Metric) -> list[tuple[float, float]]:
         """The times and values of a metric; empty when it has none."""
         return self._values.get(metric, [])
-
-    def metrics(self) -> Iterator[Metric]:
-        """The metrics that have values."""
-        yield from self._values

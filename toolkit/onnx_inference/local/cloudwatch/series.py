@@ -28,10 +28,6 @@ class Window:
         first = math.floor(begin / period)
         return cls(first * period, max(1, math.ceil(end / period) - first), period)
 
-    def starts(self) -> list[float]:
-        """When each period begins."""
-        return [self.first + number * self.period for number in range(self.count)]
-
     def index(self, at: float) -> int | None:
         """Which period a time is in; None when in none of them."""
         number = math.floor((at - self.first) / self.period)

@@ -20,7 +20,6 @@ class CliRun:
     """One run of the CLI that succeeded."""
 
     arguments: tuple[str, ...]
-    returncode: int
     output: str
 
 
@@ -79,7 +78,7 @@ class CdkCli:
         )
         if done.returncode != 0:
             raise CdkCliError(f"cdk {' '.join(arguments)} failed with exit status {done.returncode}:\n{done.stdout}")
-        return CliRun(arguments, done.returncode, done.stdout)
+        return CliRun(arguments, done.stdout)
 
 
 def _find(directory: Path, environment: Mapping[str, str]) -> str:

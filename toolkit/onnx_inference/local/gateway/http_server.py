@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from onnx_inference.local.lambda_host.invocation import InvocationRecord
-from onnx_inference.local.loopback_server import LoopbackHandler, LoopbackServer
+from onnx_inference.local.loopback_server import LOOPBACK, LoopbackHandler, LoopbackServer
 
 #: API Gateway's quota for a request's body.
 BODY_LIMIT_BYTES = 10_485_760
@@ -44,10 +44,6 @@ class HttpRequest:
     def query(self) -> list[tuple[str, str]]:
         """The decoded query, in order."""
         return parse_qsl(self.query_string, keep_blank_values=True)
-
-    def decoded_path(self) -> str:
-        """The path without percent-encoding."""
-        return unquote(self.path)
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ class ApiServer:
     @property
     def url(self) -> str:
         """The URL of the server, without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.port}"
+        return f"http://{LOOPBACK}:{self._server.port}"
 
     def stop(self) -> None:
         """Stop listening and close every connection."""

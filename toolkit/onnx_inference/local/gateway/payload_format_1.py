@@ -1,18 +1,19 @@
 """Payload format 1.0: the event and response of REST APIs, and of HTTP APIs that ask for it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
 from onnx_inference.local.gateway.http_server import HttpRequest, HttpResponse
-from onnx_inference.local.gateway.payload_format_2 import (
+from onnx_inference.local.gateway.payload import (
     InvalidResponse,
     RequestIdentity,
     decode_body,
     header_value,
     status_code,
 )
+from onnx_inference.local.gateway.signature_v4 import Caller
 
 
 def request_event(
@@ -23,7 +24,7 @@ def request_event(
     path: str,
     body: str | None,
     is_base64: bool,
-    caller: Mapping[str, Any] | None = None,
+    caller: Caller | None = None,
     api_key: str | None = None,
 ) -> dict[str, Any]:
     """The event of one request, without the member `version` that HTTP APIs add.
@@ -35,7 +36,7 @@ def request_event(
         path: The path without the stage.
         body: The body as text or base64; None when there is none.
         is_base64: Which of the two.
-        caller: Members of `requestContext.identity` that tell who signed the request.
+        caller: Who signed the request; None when nobody did.
         api_key: The API key it came with.
     """
     query = request.query()
@@ -71,7 +72,7 @@ def request_event(
                 "user": None,
                 "userAgent": request.header("User-Agent"),
                 "userArn": None,
-                **(caller or {}),
+                **_identity_of(caller),
             },
             "path": identity.path,
             "protocol": request.protocol,
@@ -112,6 +113,19 @@ def http_response(payload: bytes, *, decode_base64: bool = True) -> HttpResponse
         headers.append(("Content-Type", "application/json"))
     body = decode_body(value.get("body"), decode=decode_base64 and bool(value.get("isBase64Encoded")))
     return HttpResponse(status_code(value["statusCode"]), tuple(headers), body)
+
+
+def _identity_of(caller: Caller | None) -> dict[str, Any]:
+    """The members of `requestContext.identity` of payload format 1.0 that tell who signed."""
+    if caller is None:
+        return {}
+    return {
+        "accessKey": caller.access_key,
+        "accountId": caller.account,
+        "caller": caller.account,
+        "user": caller.account,
+        "userArn": caller.user_arn,
+    }
 
 
 def _last(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

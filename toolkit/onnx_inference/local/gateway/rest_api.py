@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onnx_inference.local.gateway import payload_format_1
-from onnx_inference.local.gateway.http_api import iam_identity
 from onnx_inference.local.gateway.http_server import HttpRequest, HttpResponse
 from onnx_inference.local.gateway.integration import IntegrationTimeout, Invoke, invoke_within
-from onnx_inference.local.gateway.payload_format_2 import InvalidResponse, RequestIdentity
+from onnx_inference.local.gateway.payload import InvalidResponse, RequestIdentity
 from onnx_inference.local.gateway.routing import ANY, PathPattern
 from onnx_inference.local.gateway.signature_v4 import Caller, SignatureRejected, SignatureVerifier
 from onnx_inference.local.gateway.throttle import Throttles
@@ -164,7 +163,7 @@ class RestApi:
             path=path,
             body=body,
             is_base64=is_base64,
-            caller=iam_identity(caller),
+            caller=caller,
             api_key=None if key is None else key.value,
         )
         return self._integrate(request, method, method.function, event)

@@ -26,7 +26,6 @@ class CronExpression:
     Weekdays count from 1, which is Sunday.
     """
 
-    text: str
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
     months: frozenset[int]
@@ -50,7 +49,6 @@ class CronExpression:
         if (day == "?") == (weekday == "?"):
             raise ExpressionError(f"cron({text}): exactly one of day-of-month and day-of-week is to be '?'.")
         return cls(
-            text,
             tuple(sorted(_numbers(text, minute, 0, 59))),
             tuple(sorted(_numbers(text, hour, 0, 23))),
             frozenset(_numbers(text, month, 1, 12, _MONTHS)),
@@ -58,14 +56,10 @@ class CronExpression:
             _weekday_rule(text, weekday) if day == "?" else _day_rule(text, day),
         )
 
-    def matches(self, moment: datetime) -> bool:
-        """Whether it names this minute, in the expression's own time zone."""
-        return moment.minute in self.minutes and moment.hour in self.hours and self._on(moment.date())
-
     def after(self, moment: datetime) -> Iterator[datetime]:
         """The minutes it names after a moment, in order; naive, in the expression's own time zone."""
         for day in _dates(moment.date(), self.months, self.years):
-            if not self._on(day):
+            if not self.on(day):
                 continue
             for hour in self.hours:
                 for minute in self.minutes:
@@ -73,7 +67,8 @@ class CronExpression:
                     if found > moment:
                         yield found
 
-    def _on(self, day: date) -> bool:
+    def on(self, day: date) -> bool:
+        """Whether it names times on this day."""
         return day.month in self.months and day.year in self.years and self._on_day(day)
 
 

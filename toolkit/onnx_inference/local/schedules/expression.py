@@ -19,14 +19,12 @@ class ScheduleExpression:
     skipped, and one that they pass twice in autumn is due once, the first time. A rate counts in elapsed time.
 
     Attributes:
-        text: The expression.
         timezone: Of a cron expression and of `at`.
         anchor: What a rate counts from.
         anchor_is_due: Whether a rate is due at its anchor already, as with Scheduler; a rule begins one period later.
         end: After it nothing is due.
     """
 
-    text: str
     timezone: ZoneInfo
     anchor: float
     anchor_is_due: bool
@@ -58,7 +56,7 @@ class ScheduleExpression:
         every = _rate(inner) if kind == "rate" else None
         cron = CronExpression.parse(inner) if kind == "cron" else None
         once = _once(inner, zone) if kind == "at" else None
-        return cls(text, zone, anchor, anchor_is_due, end, every, cron, once)
+        return cls(zone, anchor, anchor_is_due, end, every, cron, once)
 
     def next_after(self, moment: float) -> float | None:
         """The first moment after this one at which it is due; None when there is none."""

@@ -5,7 +5,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +49,7 @@ class _Target:
     maximum: int
     scaled_out_at: float = -math.inf
     scaled_in_at: float = -math.inf
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 class Scaling:
@@ -82,8 +83,6 @@ class Scaling:
         self._targets: dict[str, _Target] = {}
         self._changes: deque[ScalingChange] = deque(maxlen=10_000)
         self._ticking = False
-        #: Scheduled actions that cannot happen, by name, with the reason.
-        self.refused: dict[str, str] = {}
 
     def refresh(self) -> None:
         """Look at what is deployed now."""
@@ -107,6 +106,11 @@ class Scaling:
         """What was scaled, oldest first."""
         return list(self._changes)
 
+    @property
+    def refused(self) -> dict[str, str]:
+        """The scheduled actions that cannot happen, by name, with the reason."""
+        return {name: reason for target in list(self._targets.values()) for name, reason in target.refused.items()}
+
     # -- scheduled actions --------------------------------------------------------------------------------------
 
     def _begin(self, key: str, target: _Target, action: Mapping[str, Any]) -> None:
@@ -121,7 +125,7 @@ class Scaling:
                 end=math.inf if end is None else end,
             )
         except ExpressionError as error:
-            self.refused[str(action.get("ScheduledActionName"))] = str(error)
+            target.refused[str(action.get("ScheduledActionName"))] = str(error)
             return
         self._plan(key, target, action, expression, now - 1e-3)
 

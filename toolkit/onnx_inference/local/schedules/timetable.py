@@ -63,16 +63,18 @@ class Timetable:
         for key in [key for key in self._expressions if key not in found]:
             del self._expressions[key]
         self._current = found
+        refused = {}
         for key, schedule in found.items():
             if key in self._expressions or not schedule.enabled:
                 continue
             try:
                 self._expressions[key] = schedule.expression(now)
             except ExpressionError as error:
-                self.refused[schedule.name] = str(error)
+                refused[schedule.name] = str(error)
                 continue
             # A rate of Scheduler's is due at once; a cron expression may be due in this very second.
             self._plan(key, now - 1e-3)
+        self.refused = refused
 
     def firings(self) -> list[ScheduleFiring]:
         """What was fired, oldest first."""
