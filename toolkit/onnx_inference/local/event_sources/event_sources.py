@@ -1,18 +1,19 @@
 """Everything that carries events in the deployed templates: starts, follows changes and ends with a deployment."""
 
 import contextlib
+import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
+from onnx_inference.local.event_sources.event_counts import EventCounts
 from onnx_inference.local.event_sources.event_pattern import UnknownPattern
 from onnx_inference.local.event_sources.event_source_mapping import QueueMapping, is_queue
 from onnx_inference.local.event_sources.pipe import Pipe, UnknownPipe
 from onnx_inference.local.event_sources.pipe_runner import PipeRunner
-from onnx_inference.local.event_sources.queue_poller import Invoke, PollerCounts, QueuePoller
+from onnx_inference.local.event_sources.queue_poller import Invoke, QueuePoller
 
 _logger = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
@@ -51,7 +52,7 @@ class EventSource:
 class _Running:
     """The pollers of one mapping."""
 
-    counts: PollerCounts = field(default_factory=PollerCounts)
+    counts: EventCounts = field(default_factory=EventCounts)
     pollers: list[QueuePoller] = field(default_factory=list)
     grown_at: float = field(default_factory=time.monotonic)
 
@@ -155,7 +156,7 @@ class EventSources:
         for number in range(len(running.pollers), wanted):
             poller = QueuePoller(
                 f"poller-{mapping.queue_arn.rpartition(':')[2][:40]}-{number}",
-                current=_lookup(self._current, mapping.mapping_id),
+                current=functools.partial(self._current, mapping.mapping_id),
                 queues=self._queues,
                 invoke=self._invoke,
                 counts=running.counts,
@@ -199,17 +200,9 @@ class EventSources:
             for mapping_id, running in self._running.items():
                 if (mapping := mappings.get(mapping_id)) is not None:
                     note = None if mapping.enabled else "disabled"
-                    found.append(_described(mapping.queue_arn, mapping.function_arn, note, running.counts))
+                    found.append(EventSource(mapping.queue_arn, mapping.function_arn, note, **running.counts.so_far()))
             for runner in self._pipes.values():
                 note = None if runner.record.running else "stopped"
-                found.append(_described(runner.pipe.stream_arn, runner.pipe.target_arn, note, runner.counts))
+                pipe = runner.pipe
+                found.append(EventSource(pipe.stream_arn, pipe.target_arn, note, **runner.counts.so_far()))
             return found + list(self._notes.values())
-
-
-def _lookup(current: Callable[[str], QueueMapping | None], mapping_id: str) -> Callable[[], QueueMapping | None]:
-    return lambda: current(mapping_id)
-
-
-def _described(source: str, target: str, note: str | None, counts: PollerCounts) -> EventSource:
-    names = ("received", "batches", "deleted", "failed", "filtered", "throttled")
-    return EventSource(source, target, note, **{name: getattr(counts, name) for name in names})

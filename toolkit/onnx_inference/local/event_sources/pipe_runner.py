@@ -8,9 +8,10 @@ from typing import Any
 from onnx_inference.extras import import_from_extra
 from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 from onnx_inference.local.cloud.streams import PipeRecord
+from onnx_inference.local.event_sources.event_counts import EventCounts
 from onnx_inference.local.event_sources.event_pattern import passes
 from onnx_inference.local.event_sources.pipe import Pipe
-from onnx_inference.local.event_sources.queue_poller import Invoke, PollerCounts
+from onnx_inference.local.event_sources.queue_poller import Invoke
 from onnx_inference.local.lambda_host.invocation import InvokeError
 
 _IDLE_SECONDS = 0.1
@@ -35,7 +36,7 @@ class PipeRunner(threading.Thread):
         super().__init__(name=f"pipe-{pipe.name[:40]}", daemon=True)
         self.pipe = pipe
         self.record = record
-        self.counts = PollerCounts()
+        self.counts = EventCounts()
         self._cloud = cloud
         self._streams = cloud.streams
         self._invoke = invoke

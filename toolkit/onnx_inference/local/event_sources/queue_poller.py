@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from onnx_inference.local.cloud.queues import EmbeddedQueues, ReceivedMessage
+from onnx_inference.local.event_sources.event_counts import EventCounts
 from onnx_inference.local.event_sources.event_pattern import passes
 from onnx_inference.local.event_sources.event_source_mapping import QueueMapping
 from onnx_inference.local.event_sources.queue_event import encode, failed_items, filtered_form, record_of
@@ -24,25 +25,6 @@ _ENVELOPE_BYTES = len(encode(()))
 
 #: Invokes a function by its ARN with its qualifier.
 Invoke = Callable[[str, bytes], InvocationResult]
-
-
-@dataclass
-class PollerCounts:
-    """What the pollers of one mapping did so far."""
-
-    received: int = 0
-    batches: int = 0
-    deleted: int = 0
-    failed: int = 0
-    filtered: int = 0
-    throttled: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
-
-    def add(self, **counts: int) -> None:
-        """Count further."""
-        with self._lock:
-            for name, value in counts.items():
-                setattr(self, name, getattr(self, name) + value)
 
 
 @dataclass
@@ -84,7 +66,7 @@ class QueuePoller(threading.Thread):
         current: Callable[[], QueueMapping | None],
         queues: EmbeddedQueues,
         invoke: Invoke,
-        counts: PollerCounts,
+        counts: EventCounts,
         stopping: threading.Event,
     ) -> None:
         super().__init__(name=name, daemon=True)
