@@ -200,9 +200,9 @@ class LocalTwin:
         self._scaling.refresh()
 
     def stop(self) -> None:
-        """Stop everything: no process or port stays behind, and no file but the kept state.
+        """Stop everything. No process, port or file stays behind, except the kept state.
 
-        Messages that were with a function become visible again after their visibility timeout, as on AWS.
+        Messages that a function was working on become visible again after their visibility timeout, as on AWS.
         """
         if not self._started:
             return
@@ -261,14 +261,14 @@ class LocalTwin:
     def update(
         self, *, context: Mapping[str, str] | None = None, assembly: Path | str | None = None
     ) -> list[DeployedStack]:
-        """Deploy again as before; the next request is answered by the new version.
+        """Deploy the same source again. The next request is answered by the new version.
 
         Args:
             context: Context values that replace those of the last deployment, or add to them.
             assembly: Another assembly, when an assembly was deployed.
 
         Raises:
-            DeploymentError: Nothing was deployed before, or as `deploy`.
+            DeploymentError: Nothing was deployed before. Otherwise the errors are those of `deploy`.
         """
         changed = None if assembly is None else Path(assembly)
         return self._served(lambda: self._deployment.update(context=context or {}, assembly=changed))
@@ -426,22 +426,22 @@ class LocalTwin:
         return self._host.records(function)
 
     def environments(self, function: str | None = None) -> list[EnvironmentRecord]:
-        """The lives of the execution environments there are and were, oldest first; of one function when it is named.
+        """The records of all execution environments so far, oldest first; of one function when it is named.
 
-        Times are the clock's. Whatever the twin shows of cold starts is counted from these records.
+        Times are on the twin's clock. Everything that the twin shows about cold starts is counted from these records.
         """
         return self._host.environment_records(function)
 
     def throttles(self, function: str | None = None) -> list[Throttle]:
-        """The invocations that were refused for want of concurrency, oldest first."""
+        """The invocations that were refused by reserved concurrency, oldest first; of one function when it is named."""
         return self._host.throttles(function)
 
     def firings(self, schedule: str | None = None) -> list[ScheduleFiring]:
-        """What schedules, rules and scheduled scaling actions fired, oldest first; one of them when it is named."""
+        """The firings of schedules, rules and scheduled scaling actions, oldest first; of one when it is named."""
         return [firing for firing in self._timetable.firings() if schedule in (None, firing.name)]
 
     def scaling(self) -> list[ScalingChange]:
-        """How Application Auto Scaling has changed provisioned concurrency, oldest first."""
+        """The changes of provisioned concurrency by Application Auto Scaling, oldest first."""
         return self._scaling.changes()
 
     def refused_schedules(self) -> dict[str, str]:
@@ -449,7 +449,7 @@ class LocalTwin:
         return {**self._timetable.refused, **self._scaling.refused}
 
     def rollouts(self) -> list[Rollout]:
-        """What the stand-in for CodeDeploy did, oldest first; also of a deployment that runs at the moment."""
+        """The rollouts by the stand-in for CodeDeploy, oldest first; also one that is under way."""
         return self._code_deploy.rollouts()
 
     def observations(self, since: float = 0.0) -> Observations:
@@ -461,19 +461,19 @@ class LocalTwin:
         return self._metrics.observations(since)
 
     def logs(self, function: str | None = None) -> list[LogLine]:
-        """What the functions printed, oldest first; of one function when it is named."""
+        """The lines that functions printed, oldest first; of one function when it is named."""
         return self._logs.lines(function)
 
     def metrics(self, name: str | None = None) -> list[MetricDatum]:
-        """The embedded metrics the functions printed, oldest first; of one metric when it is named."""
+        """The embedded metrics that functions printed, oldest first; of one metric when it is named."""
         return self._logs.metrics(name)
 
     def event_sources(self) -> list[EventSource]:
-        """The event source mappings of queues and the pipes there are, with what they did so far."""
+        """The event source mappings of queues and the pipes, with what they did so far."""
         return self._event_sources.sources()
 
     def processes(self) -> list[int]:
-        """The process ids of the execution environments there are at the moment."""
+        """The process ids of the current execution environments."""
         return [environment.pid for environment in self._host.environments() if environment.pid is not None]
 
     # -- what the parts call ------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ class _AliasUpdates:
         self._deploying: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
 
     def remembered(self, deploy: _Deploy) -> _Deploy:
-        """A deployment whose template is known while it runs: MiniStack keeps it only when it has ended."""
+        """Remember the template of a deployment while it runs; MiniStack keeps it only when it has ended."""
 
         async def deploy_and_remember(
             name: str, stack_id: str, template: Any, values: Any, *more: Any, **named: Any
@@ -63,7 +63,7 @@ class _AliasUpdates:
         return deploy_and_remember
 
     def dependencies(self, original: _Dependencies) -> _Dependencies:
-        """What a resource depends on, its update policy included: hooks are updated before the alias."""
+        """Count what the update policy refers to as dependencies, so that hooks are updated before the alias."""
 
         def with_policy(resource: Mapping[str, Any], names: set[str]) -> set[str]:
             references = self._engine._intrinsic_references(resource.get("UpdatePolicy") or {})
@@ -87,7 +87,7 @@ class _AliasUpdates:
     def _move_of(
         self, arn: str, old: Mapping[str, Any], new: Mapping[str, Any], stack_name: str, logical_id: str | None
     ) -> AliasMove | None:
-        """What CodeDeploy is to do for this update of an alias; None when it is to do nothing."""
+        """The move that CodeDeploy makes for this update of an alias; None when it makes none."""
         stack = self._stacks.get(stack_name)
         deploying = None if stack is None else self._deploying.get(stack["StackId"])
         # A rollback puts the old version back at once, as it should when something is wrong.

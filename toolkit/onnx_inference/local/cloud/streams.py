@@ -66,7 +66,7 @@ class EmbeddedStreams:
         """The records of a table's stream from a position on.
 
         Returns:
-            The position of the first record, which is later when older ones were dropped; and the records.
+            The position of the first record, which is later than asked for when older ones were dropped; the records.
         """
         account, region, table = _table_of(stream_arn)
 
@@ -78,11 +78,11 @@ class EmbeddedStreams:
         return self._server.run(read, account=account, region=region)
 
     def position(self, pipe: PipeRecord) -> int:
-        """Up to where a pipe has delivered."""
+        """The position up to which a pipe has delivered."""
         return int(self._pipes._positions.get_scoped(pipe.account, pipe.region, pipe.arn, 0))
 
     def advance(self, pipe: PipeRecord, position: int) -> None:
-        """Note up to where a pipe has delivered, unless it is gone."""
+        """Note the position up to which a pipe has delivered, unless the pipe is gone."""
         if self._pipes._pipes.get_scoped(pipe.account, pipe.region, pipe.name) is not None:
             self._pipes._positions.set_scoped(pipe.account, pipe.region, pipe.arn, position)
 
@@ -91,16 +91,16 @@ class EmbeddedStreams:
 
 
 def _with_stream_records(statement: Callable[..., Any], dynamodb: Any, *, inserts: bool) -> Callable[..., Any]:
-    """A PartiQL statement's implementation that also writes the table's stream, which MiniStack's does not.
+    """Let a PartiQL statement also write the table's stream, which MiniStack does not do.
 
     Args:
         statement: MiniStack's implementation of INSERT, UPDATE or DELETE.
         dynamodb: MiniStack's module of the service.
-        inserts: Whether it is that of INSERT, whose statement has the item instead of its key.
+        inserts: Whether it is INSERT: that statement has the item instead of its key.
     """
 
     def items_of(table: Mapping[str, Any], parsed: Mapping[str, Any]) -> tuple[Any, Any] | None:
-        """The partition and sort key under which the item is kept; None when the statement has no such."""
+        """The partition and sort key of the item; None when the statement has none."""
         if not inserts:
             partition, sort, _, error = dynamodb._partiql_key_target(table, parsed)
             return None if error else (partition, sort)

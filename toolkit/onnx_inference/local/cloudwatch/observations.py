@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """What CloudWatch tells metrics apart by."""
+    """A metric: CloudWatch tells metrics apart by namespace, name and dimensions."""
 
     namespace: str
     name: str
@@ -28,10 +28,10 @@ class Observation:
 
 
 class Observations:
-    """The values of every metric, to be asked for by metric.
+    """The values of metrics, by metric.
 
     Args:
-        values: All of them.
+        values: The values of all metrics.
     """
 
     def __init__(self, values: Iterable[Observation]) -> None:

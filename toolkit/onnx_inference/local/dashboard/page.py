@@ -1,4 +1,4 @@
-"""The page of the deployed dashboards: one HTML file without scripts or anything from the network."""
+"""The page of the deployed dashboards."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -42,12 +42,12 @@ def write_dashboards(
     """Write the page.
 
     Args:
-        dashboards: What is drawn.
-        observations: The values there are.
-        begin: Of the time that is drawn, on the twin's clock.
-        end: Its end.
-        path: Of the page.
-        speed: Of the clock.
+        dashboards: The dashboards to draw.
+        observations: The values of metrics.
+        begin: The begin of the time that is drawn, on the twin's clock.
+        end: The end of that time.
+        path: Where the page is written.
+        speed: The speed of the twin's clock, for the subtitle.
     """
     path.write_text(dashboards_page(dashboards, observations, begin, end, speed=speed), encoding="utf-8")
     return path
@@ -94,7 +94,7 @@ def _list(values: Sequence[float]) -> str:
 
 def _board(board: Dashboard, figures: dict[int, Figure], *, named: bool) -> str:
     heading = f"<h2>{escape(board.name)}</h2>" if named else ""
-    # Text is as high as it needs to be here; hence rows are counted, and not CloudWatch's units of height.
+    # A text is as high as its content here. So a widget is placed by rows, not by CloudWatch's units of height.
     rows = sorted({widget.place.y for widget in board.widgets})
     parts = [_widget(widget, figures.get(place), rows) for place, widget in enumerate(board.widgets)]
     return f'{heading}<div class="grid24">{"".join(parts)}</div>'
@@ -148,7 +148,7 @@ def _position(place: Place, rows: Sequence[int]) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Headings and paragraphs; other marks stay as they are written."""
+    """The HTML of headings and paragraphs. Other Markdown stays as it is written."""
     parts = []
     for line in filter(None, (line.strip() for line in text.splitlines())):
         heading = line.lstrip("#")

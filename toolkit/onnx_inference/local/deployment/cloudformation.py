@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 600.0
 
 
 class DeploymentError(RuntimeError):
-    """A stack could not be deployed; the message carries the events that say why."""
+    """A stack could not be deployed; the message has the events that say why."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,10 @@ class CloudFormation:
 
     Args:
         cloud: The embedded cloud.
-        account: The account of stacks that leave it open.
-        region: The region of stacks that leave it open.
-        shifting: Whether traffic is on its way to a new version: an update waits for that as long as it takes.
+        account: The account of stacks that name none.
+        region: The region of stacks that name none.
+        shifting: Tells whether traffic is being shifted to a new version. The time limit of an update does not run
+            meanwhile.
     """
 
     def __init__(
@@ -51,11 +52,11 @@ class CloudFormation:
         self._stores: dict[tuple[str, str], AssetStore] = {}
 
     def environment_of(self, stack: StackArtifact) -> tuple[str, str]:
-        """The account and region that a stack goes to."""
+        """The account and region that a stack is deployed to."""
         return stack.account or self._account, stack.region or self._region
 
     def seed_images(self, stack: StackArtifact) -> None:
-        """Put a placeholder for each image of a stack, so that nothing has to be built."""
+        """Put a placeholder for each image of a stack, so that no image has to be built."""
         store = self._store(stack)
         for image in stack.image_assets:
             store.put_placeholder(image)

@@ -30,8 +30,8 @@ class DeploymentSource:
         app: The app's command. Default: that of `cdk.json`.
         context: Context values for the app.
         assembly: A cloud assembly to deploy instead of running an app.
-        stacks: The stacks, with those they depend on. Default: all.
-        cdk_cli: Deploy by the real CDK CLI instead of CloudFormation's API.
+        stacks: The names of the stacks; stacks that they depend on are deployed too. Default: all.
+        cdk_cli: Deploy with the real CDK CLI instead of CloudFormation's API.
     """
 
     directory: Path = field(default_factory=Path.cwd)
@@ -66,7 +66,8 @@ class Deployment:
         region: The region of stacks that name none.
         scratch: A directory for cloud assemblies.
         container_engine: Builds images. Default: placeholders are put in their place.
-        shifting: Whether traffic is on its way to a new version: an update waits for that as long as it takes.
+        shifting: Tells whether traffic is being shifted to a new version. The time limit of an update does not run
+            meanwhile.
     """
 
     def __init__(
@@ -196,7 +197,7 @@ class Deployment:
             raise IncompleteDeployment(f"{stack}: not deployed: {', '.join(missing)}")
 
     def recorded_only(self) -> list[RecordedOnly]:
-        """What of the deployed templates is recorded and not run."""
+        """The resource types of the deployed templates that are recorded and not run."""
         types = [
             str(resource["Type"])
             for stack in self._stacks.values()

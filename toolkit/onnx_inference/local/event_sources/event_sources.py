@@ -1,4 +1,4 @@
-"""Everything that carries events in the deployed templates: starts, follows changes and ends with a deployment."""
+"""Runs the deployed event source mappings and pipes: starts them, follows their changes, and ends them."""
 
 import contextlib
 import functools
@@ -23,16 +23,16 @@ _ADDED_POLLERS_PER_SECOND = 5
 
 @dataclass(frozen=True)
 class EventSource:
-    """What one event source mapping or pipe carries, and what it did so far.
+    """One event source mapping or pipe, and what it did so far.
 
     Attributes:
         source: The ARN of the queue or stream.
-        target: The ARN of what it carries to: a function with its alias, a topic, an event bus, a queue.
+        target: The ARN of the target: a function with its alias, a topic, an event bus or a queue.
         note: Why it does not run; None when it does.
-        received: Messages or records that were taken.
-        batches: Invocations that were made for them, or records that were sent.
-        deleted: Messages that were deleted as done, or records that were delivered.
-        failed: Messages that were left to become visible again, or records that the target refused.
+        received: Messages or records that were received.
+        batches: Invocations for them, or attempts to send a record.
+        deleted: Messages that succeeded and were deleted, or records that were delivered.
+        failed: Messages that failed and become visible again, or attempts that the target refused.
         filtered: Messages or records that no filter let pass.
         throttled: Invocations that were refused because of the function's concurrency.
     """
@@ -63,7 +63,7 @@ class EventSources:
     Args:
         cloud: The running cloud.
         invoke: Invokes a function.
-        most_pollers: How many pollers a mapping may have on this machine, beyond the five that it begins with.
+        most_pollers: How many pollers a mapping may have on this machine; never less than those it starts with.
     """
 
     def __init__(self, cloud: EmbeddedCloud, invoke: Invoke, *, most_pollers: int) -> None:
@@ -82,7 +82,7 @@ class EventSources:
     # -- life ---------------------------------------------------------------------------------------------------
 
     def stop_taking(self) -> None:
-        """Take nothing further. What is with a function is not waited for: see `join`."""
+        """Receive nothing more. Running invocations are not waited for: see `join`."""
         self._stopping.set()
 
     def join(self) -> None:
@@ -103,7 +103,7 @@ class EventSources:
             self._stopping.wait(_TICK_SECONDS)
 
     def refresh(self) -> None:
-        """Run what there is now; what is gone ends by itself."""
+        """Run what is deployed now, and end what is gone."""
         with self._lock:
             if self._stopping.is_set():
                 return

@@ -1,4 +1,4 @@
-"""Carries the records of a table's stream through a pipe."""
+"""Runs one pipe: reads a table's stream and sends its records to the target."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ _RECORDS_AT_ONCE = 100
 
 
 class PipeRunner(threading.Thread):
-    """One pipe: reads its stream in order, and stays at a record that its target refuses, as AWS does.
+    """One pipe. It reads its stream in order, and retries a record that the target refuses, as AWS does.
 
     Args:
         pipe: The pipe.
@@ -45,7 +45,7 @@ class PipeRunner(threading.Thread):
         self._clients: dict[str, Any] = {}
 
     def follow(self, pipe: Pipe, record: PipeRecord) -> None:
-        """Go on with the pipe as it is now."""
+        """Continue with the pipe as it is now."""
         self.pipe, self.record = pipe, record
 
     def end(self) -> None:
@@ -63,7 +63,7 @@ class PipeRunner(threading.Thread):
                 self._stopping.wait(wait)
 
     def _step(self) -> float:
-        """Carry some records; answers how long to wait before the next."""
+        """Send some records; returns how many seconds to wait before the next."""
         position = self._streams.position(self.record)
         first, records = self._streams.records(self.pipe.stream_arn, position, _RECORDS_AT_ONCE)
         self.counts.add(received=len(records))

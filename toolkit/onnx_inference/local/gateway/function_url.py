@@ -37,7 +37,7 @@ class FunctionUrlDefinition:
 
 
 def read_function_url(client: Any, function: FunctionArn) -> FunctionUrlDefinition:
-    """Read a function's URL through the `lambda` client; the ARN's qualifier is the URL's alias."""
+    """Read a function's URL through the `lambda` client. The ARN's qualifier is the URL's alias."""
     arguments = {"FunctionName": function.name} | ({"Qualifier": function.qualifier} if function.qualifier else {})
     config: Mapping[str, Any] = client.get_function_url_config(**arguments)
     url = str(config["FunctionUrl"])

@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class HttpApiRoute:
-    """One route. `function` is None when its integration is no Lambda function."""
+    """One route. `function` is None when its integration is not a Lambda function."""
 
     key: str
     function: FunctionArn | None
@@ -37,7 +37,7 @@ class HttpApiRoute:
 
 @dataclass(frozen=True)
 class HttpApiStage:
-    """One stage, with its limits per route; the key None holds those of all other routes."""
+    """One stage, with its throttling limits per route. The key None has the limits of all other routes."""
 
     name: str
     variables: Mapping[str, str] = field(default_factory=dict)

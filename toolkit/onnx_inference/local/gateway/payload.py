@@ -11,12 +11,12 @@ from typing import Any
 
 
 class InvalidResponse(ValueError):
-    """The function's answer is none that the API can turn into an HTTP response."""
+    """The API cannot turn the function's answer into an HTTP response."""
 
 
 @dataclass(frozen=True)
 class RequestIdentity:
-    """What the API knows of itself and of one request, beside the request."""
+    """What an event contains besides the request itself: about the API, the route and the caller."""
 
     account: str
     api_id: str
@@ -40,7 +40,7 @@ def status_code(value: object) -> int:
     """The status of a function's answer.
 
     Raises:
-        InvalidResponse: It is no HTTP status.
+        InvalidResponse: It is not an HTTP status.
     """
     try:
         status = int(str(value))
@@ -60,7 +60,7 @@ def decode_body(body: object, *, decode: bool) -> bytes:
     """The bytes of a function's body.
 
     Raises:
-        InvalidResponse: It is no string, or no base64 where that was said.
+        InvalidResponse: It is not a string, or not base64 although it has to be.
     """
     if body is None:
         return b""

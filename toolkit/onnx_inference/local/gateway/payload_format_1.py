@@ -31,13 +31,13 @@ def request_event(
 
     Args:
         request: The request.
-        identity: What the API knows of it; its `path` begins with the stage.
+        identity: The rest of what the event contains. Its `path` begins with the stage.
         resource: The matched resource's path, such as `/{proxy+}`.
         path: The path without the stage.
         body: The body as text or base64; None when there is none.
-        is_base64: Which of the two.
+        is_base64: Whether the body is base64.
         caller: Who signed the request; None when nobody did.
-        api_key: The API key it came with.
+        api_key: The API key of the request.
     """
     query = request.query()
     return {
@@ -93,7 +93,7 @@ def http_response(payload: bytes, *, decode_base64: bool = True) -> HttpResponse
 
     Args:
         payload: The function's answer: an object with `statusCode`.
-        decode_base64: Whether a body that is said to be base64 is decoded.
+        decode_base64: Whether a body is decoded if the answer says that it is base64.
 
     Raises:
         InvalidResponse: It is not such an object.

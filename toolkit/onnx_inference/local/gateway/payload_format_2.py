@@ -22,7 +22,7 @@ def request_event(request: HttpRequest, identity: RequestIdentity) -> dict[str, 
 
     Args:
         request: The request.
-        identity: The rest of what the event holds; its `path` begins with the stage, when that is a named one.
+        identity: The rest of what the event contains. Its `path` begins with the stage, unless that is `$default`.
     """
     body, is_base64 = encode_body(request)
     context: dict[str, Any] = {
@@ -100,10 +100,10 @@ def http_response(payload: bytes, *, default_content_type: str) -> HttpResponse:
 
     Args:
         payload: The function's answer: an object with `statusCode`, or any JSON, which is then the body.
-        default_content_type: The content type of an object with `statusCode` that names none.
+        default_content_type: The content type of an object with `statusCode` but without a content type.
 
     Raises:
-        InvalidResponse: It is no JSON, or an object with `statusCode` whose members do not fit.
+        InvalidResponse: It is not JSON, or an object with `statusCode` and invalid members.
     """
     try:
         value = json.loads(payload or b"null")

@@ -24,7 +24,7 @@ _MISSING_TOKEN = "Missing Authentication Token"
 
 @dataclass(frozen=True)
 class RestMethod:
-    """One method of one resource. `function` is None for a mock integration, whose answer is then `mock`."""
+    """One method of one resource. For a mock integration `function` is None, and `mock` is the answer."""
 
     resource: str
     method: str
@@ -85,7 +85,7 @@ class RestApi:
         invoke: Runs an invocation.
         verifier: Checks signatures of methods with IAM authorization.
         usage_plans: The API keys.
-        enforce_auth: False lets every request through, also without the API key a method asks for.
+        enforce_auth: False lets every request through, also without the API key that a method requires.
     """
 
     too_large = HttpResponse(
@@ -193,7 +193,7 @@ class RestApi:
             if candidate.method not in (method, ANY):
                 continue
             pattern = PathPattern(candidate.resource)
-            # REST APIs take `/pets/` for `/pets`.
+            # A REST API serves `/pets/` as `/pets`.
             variables = pattern.match(path)
             if variables is None and path != "/":
                 variables = pattern.match(path.rstrip("/"))
@@ -227,7 +227,7 @@ class RestApi:
         return request.body.decode(errors="replace"), False
 
     def _wants_binary(self, request: HttpRequest) -> bool:
-        """Whether a base64 body is decoded for this client: only the first type of its Accept header counts."""
+        """Whether a base64 body is decoded for this client. Only the first type of its Accept header counts."""
         return self._is_binary((request.header("Accept") or "application/json").partition(",")[0])
 
     def _is_binary(self, header: str) -> bool:
@@ -257,7 +257,7 @@ def _method(resource: str, name: str, method: Mapping[str, Any]) -> RestMethod:
 
 
 def _mock(integration: Mapping[str, Any]) -> HttpResponse | None:
-    """The answer of a mock integration with one response and fixed headers, as CORS preflights are built."""
+    """The answer of a mock integration with one response and fixed headers, as for CORS preflights."""
     responses = integration.get("integrationResponses") or {}
     if integration.get("type") != "MOCK" or not responses:
         return None

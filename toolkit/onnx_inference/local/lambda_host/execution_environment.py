@@ -17,7 +17,7 @@ from onnx_inference.local.lambda_host.runtime_process import RuntimeCommand, Run
 INIT_PHASE_SECONDS = 10.0
 #: SnapStart: the restore with its hooks may take this long.
 RESTORE_SECONDS = 10.0
-#: How often memory and life of the process are looked at while something is awaited from it.
+#: How often the process is checked while it is waited for: whether it runs, and how much memory it uses.
 _SAMPLING_SECONDS = 0.02
 _LOG_TAIL_BYTES = 4096
 
@@ -74,14 +74,14 @@ class ExecutionEnvironment:
     # -- life ---------------------------------------------------------------------------------------------------
 
     def initialise(self, request_id: str, limit_seconds: float) -> Outcome:
-        """Start the process and wait until it asks for its first event, or with SnapStart to be restored.
+        """Start the process, and wait until it asks for its first event or, with SnapStart, to be restored.
 
         Args:
-            request_id: The invocation that it is started for; named in errors.
+            request_id: The invocation that it is started for; it is named in errors.
             limit_seconds: How long it may take.
 
         Returns:
-            An outcome whose status is `success`, or what the init phase failed with.
+            An outcome with the status `success`, or the failure of the init phase.
         """
         self._spawn()
         assert self._api is not None
@@ -98,17 +98,17 @@ class ExecutionEnvironment:
 
     @property
     def waits_for_restore(self) -> bool:
-        """Whether it was initialised up to its snapshot, and no further."""
+        """Whether it is initialised up to its snapshot, and not restored yet."""
         return self._api is not None and self._api.initialised.is_set() and not self._api.ready.is_set()
 
     def restore(self, request_id: str) -> Outcome:
-        """Go on from the snapshot, and wait until the hooks have run and the first event is asked for.
+        """Continue from the snapshot, and wait until the hooks have run and the process asks for its first event.
 
         Args:
-            request_id: The invocation that it is restored for; named in errors.
+            request_id: The invocation that it is restored for; it is named in errors.
 
         Returns:
-            An outcome whose status is `success`, or what the restore failed with.
+            An outcome with the status `success`, or the failure of the restore.
         """
         assert self._api is not None
         self.record.restoring()
@@ -127,14 +127,14 @@ class ExecutionEnvironment:
         return self._failure(ended, request_id, duration, RESTORE_SECONDS)
 
     def invoke(self, request_id: str, payload: bytes, *, arn: str, trace_id: str, timeout_seconds: float) -> Outcome:
-        """Hand the process one event and wait for its answer; kill it when the answer is late.
+        """Give the process one event and wait for its answer.
 
         Args:
-            request_id: Names the invocation in logs and errors.
+            request_id: The invocation's id, for logs and errors.
             payload: The event.
-            arn: The ARN it was invoked by, with the alias.
+            arn: The invoked ARN, with the alias.
             trace_id: The X-Ray header.
-            timeout_seconds: What the function may take.
+            timeout_seconds: How long the function may take.
         """
         assert self._api is not None
         self._request_id = request_id
@@ -177,14 +177,14 @@ class ExecutionEnvironment:
 
     @property
     def log_tail(self) -> str:
-        """The end of what the current or last invocation printed, as much as Lambda returns."""
+        """The end of the log of the current or last invocation, as long as Lambda returns it."""
         return "\n".join(self._tail)[-_LOG_TAIL_BYTES:]
 
     def stop(self, cause: str) -> None:
-        """Kill the process with everything it started, and delete its files. It cannot be started again.
+        """Kill the process and everything that it started, and delete its files. It cannot be started again.
 
         Args:
-            cause: Why, for the record.
+            cause: The cause, for the record.
         """
         with self._life:
             if self._stopped:
@@ -214,7 +214,7 @@ class ExecutionEnvironment:
     # -- waiting ------------------------------------------------------------------------------------------------
 
     def _await(self, event: threading.Event, deadline: float) -> str:
-        """Wait for the process: `done`, or why not: `timeout`, `out_of_memory`, `exited`."""
+        """Wait for the process. Returns `done`, `timeout`, `out_of_memory` or `exited`."""
         while True:
             remaining = deadline - time.perf_counter()
             if event.wait(min(_SAMPLING_SECONDS, max(remaining, 0.0))):

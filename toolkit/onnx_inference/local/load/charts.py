@@ -29,7 +29,7 @@ LEGEND = (
 
 
 def shown_samples(samples: Sequence[Sample]) -> list[Sample]:
-    """The requests that are drawn: every cold or failed one, and of the others at most so many, evenly chosen."""
+    """The requests that are drawn: all cold and failed ones, and an even choice of the others."""
     plain = [sample for sample in samples if not sample.cold and sample.succeeded]
     every = -(-len(plain) // _MOST_DOTS)
     kept = {sample.number for sample in (plain[::every] if every > 1 else plain)}
@@ -37,11 +37,11 @@ def shown_samples(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def latency_chart(result: LoadResult, width: int) -> str:
-    """Latency over time on a logarithmic axis; requests that met a cold start are marked.
+    """Latency over time on a logarithmic axis. Cold starts are marked.
 
     Args:
         result: The load.
-        width: Of the picture.
+        width: The width of the picture in pixels.
     """
     height = 300
     left = 58
@@ -79,7 +79,7 @@ def timeline_chart(result: LoadResult, width: int) -> str:
 
     Args:
         result: The load.
-        width: Of the picture.
+        width: The width of the picture in pixels.
     """
     left = 132 if width >= 600 else 34
     window = window_of(result.environments, result.started_at, result.ended_at)
@@ -132,7 +132,7 @@ def _row(row: Row, number: int, y: float, left: float, *, wide: bool) -> str:
 
 
 def standalone_timeline(result: LoadResult) -> str:
-    """The timeline as a file of its own, with its colours in it and a legend below."""
+    """The timeline as a file of its own, with its styles and a legend."""
     inner = timeline_chart(result, WIDE)
     height = int(inner.partition('height="')[2].partition('"')[0])
     entries, x = [], 16

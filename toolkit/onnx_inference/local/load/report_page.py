@@ -1,4 +1,4 @@
-"""The report of a load as one HTML page that needs nothing else: no script, no network."""
+"""The report of a load: an HTML page, and the timeline as an SVG."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -29,7 +29,7 @@ def write_report(result: LoadResult, path: Path) -> list[Path]:
 
     Args:
         result: The load.
-        path: Of the page; the picture has its name and ends in `.timeline.svg`.
+        path: Where the page is written. The picture has the same name with the suffix `.timeline.svg`.
 
     Returns:
         The files.
@@ -227,7 +227,7 @@ def _samples(result: LoadResult) -> str:
 
 
 def _table(headings: Sequence[str], rows: Iterable[tuple[Sequence[str], str]], *, texts: int) -> str:
-    """A table whose first `texts` columns are text and whose others are numbers; rows bear a class."""
+    """A table. The first `texts` columns are text, the others numbers; each row has a CSS class."""
 
     def cells(tag: str, values: Sequence[str]) -> str:
         kinds = [' class="text"' if number < texts else "" for number in range(len(values))]

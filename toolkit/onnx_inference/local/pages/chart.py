@@ -11,7 +11,7 @@ _UNITS = (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0))
 
 
 def picture(parts: Sequence[str], width: int, height: float, label: str) -> str:
-    """The element around the parts of a picture; the label is for those who do not see it."""
+    """The SVG element of a picture. The label is for screen readers."""
     return svg.element(
         "svg",
         "".join(parts),
@@ -25,7 +25,7 @@ def picture(parts: Sequence[str], width: int, height: float, label: str) -> str:
 
 
 def time_axis(x: LinearScale, top: float, bottom: float, width: int, *, zero: float = 0.0) -> str:
-    """Grid lines and the time since the load began; `zero` is where that is on the scale."""
+    """Grid lines and the time. `zero` is the place on the scale where the time counts from."""
     unit, size = _unit(x.high - x.low)
     shifted = LinearScale((x.low - zero) / size, (x.high - zero) / size, x.begin, x.end)
     parts = []
@@ -37,5 +37,5 @@ def time_axis(x: LinearScale, top: float, bottom: float, width: int, *, zero: fl
 
 
 def _unit(span: float) -> tuple[str, float]:
-    """The unit of a time axis of so many seconds: a sped-up clock makes days of minutes."""
+    """The unit of a time axis of so many seconds, which may be days when the clock runs fast."""
     return next(((unit, size) for unit, size in _UNITS if span >= 4 * size), ("s", 1.0))

@@ -1,4 +1,4 @@
-"""From values to places in a picture, and the values to write beside its axes."""
+"""Scales: they map values to places in a picture, and choose the values beside an axis."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class LinearScale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """The place of a value; values outside are put at the edge."""
+        """The place of a value. Values outside of the scale are put at its end."""
         if self.high <= self.low:
             return self.begin
         part = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
@@ -42,7 +42,7 @@ class LogScale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """The place of a value; values outside are put at the edge."""
+        """The place of a value. Values outside of the scale are put at its end."""
         inner = LinearScale(math.log10(self.low), math.log10(self.high), self.begin, self.end)
         return inner(math.log10(max(value, self.low)))
 

@@ -5,7 +5,7 @@ from html import escape
 
 
 def element(name: str, content: str = "", /, **attributes: object) -> str:
-    """One element; underscores in names of attributes become dashes, and `class_` is `class`. Content is markup."""
+    """One element. Underscores in names of attributes become dashes, `class_` becomes `class`. Content is markup."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_text(value))}"' for key, value in attributes.items()
     )
@@ -18,7 +18,7 @@ def text(content: str, /, **attributes: object) -> str:
 
 
 def title(content: str) -> str:
-    """What is shown when one points at the element around it."""
+    """The tooltip of the element around it."""
     return element("title", escape(content))
 
 

@@ -1,7 +1,7 @@
 """AWS's six-field cron expressions.
 
-No library fits them: the fields are Quartz's (`?`, `L`, `W`, `#`, a year, Sunday as 1) and the well-kept cron packages
-for Python read Vixie's five.
+The fields are those of Quartz (`?`, `L`, `W`, `#`, a year, Sunday as 1). The maintained cron packages for Python read
+the five fields of Vixie cron only.
 """
 
 import calendar
@@ -21,10 +21,7 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True)
 class CronExpression:
-    """Minutes, hours, day of month, month, day of week and year, as EventBridge reads them.
-
-    Weekdays count from 1, which is Sunday.
-    """
+    """Minutes, hours, day of month, month, day of week and year. Weekdays count from 1, which is Sunday."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -57,7 +54,7 @@ class CronExpression:
         )
 
     def after(self, moment: datetime) -> Iterator[datetime]:
-        """The minutes it names after a moment, in order; naive, in the expression's own time zone."""
+        """The times that it names after a moment, in order; naive, in the expression's own time zone."""
         for day in _dates(moment.date(), self.months, self.years):
             if not self.on(day):
                 continue
@@ -147,7 +144,7 @@ def _last_day(day: date) -> int:
 
 
 def _nearest_weekday(day: date, wanted: int) -> int | None:
-    """The day of this month from Monday to Friday that is nearest to the wanted one, which may not exist."""
+    """The weekday of this month that is nearest to the wanted day; None when the month has no such day."""
     last = _last_day(day)
     if wanted > last:
         return None

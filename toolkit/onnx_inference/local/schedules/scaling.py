@@ -1,4 +1,4 @@
-"""Application Auto Scaling of provisioned concurrency: scheduled actions, and target tracking by utilisation."""
+"""Application Auto Scaling of provisioned concurrency: scheduled actions, and target tracking of utilisation."""
 
 import functools
 import json
@@ -24,14 +24,14 @@ TARGET, POLICY = "AWS::ApplicationAutoScaling::ScalableTarget", "AWS::Applicatio
 _DIMENSION = "lambda:function:ProvisionedConcurrency"
 _METRIC = "LambdaProvisionedConcurrencyUtilization"
 _MINUTE = 60.0
-#: Alarms of target tracking: three minutes above the target, fifteen below nine tenths of it.
+#: The alarms of target tracking: three minutes above the target, or fifteen minutes below 90 % of it.
 _MINUTES_OUT, _MINUTES_IN = 3, 15
 _SCALE_IN_BELOW = 0.9
 
 
 @dataclass(frozen=True)
 class ScalingChange:
-    """A change of provisioned concurrency. `at` is the twin clock's; `cause` names the action or policy."""
+    """A change of provisioned concurrency. `at` is on the twin's clock; `cause` names the action or policy."""
 
     function: str
     at: datetime
@@ -42,7 +42,7 @@ class ScalingChange:
 
 @dataclass
 class _Target:
-    """A scalable target as it is now; scheduled actions change its bounds."""
+    """A scalable target as it is now. Scheduled actions change its bounds."""
 
     function: FunctionArn
     minimum: int
@@ -56,11 +56,11 @@ class Scaling:
     """Scales the provisioned concurrency of deployed aliases.
 
     Args:
-        cloud: Where the targets are deployed.
-        clock: The twin's.
-        agenda: Where their times are put.
-        utilization: The samples of an alias since a time.
-        provision: Brings the environments to what is provisioned now.
+        cloud: The embedded cloud, where the targets are deployed.
+        clock: The twin's clock.
+        agenda: Runs the actions at their times.
+        utilization: Tells the samples of an alias since a time.
+        provision: Starts and stops environments as the provisioned concurrency says.
         note: Takes the records of scheduled actions.
     """
 
@@ -85,7 +85,7 @@ class Scaling:
         self._ticking = False
 
     def refresh(self) -> None:
-        """Look at what is deployed now."""
+        """Read which targets are deployed now."""
         found = {_key(resource): resource for resource in self._cloud.recorded.of_type(TARGET) if _function(resource)}
         for key in [key for key in self._targets if key not in found]:
             del self._targets[key]
@@ -103,7 +103,7 @@ class Scaling:
             self._agenda.at(_next_minute(self._clock.time()), self._tick)
 
     def changes(self) -> list[ScalingChange]:
-        """What was scaled, oldest first."""
+        """The changes so far, oldest first."""
         return list(self._changes)
 
     @property
@@ -184,7 +184,7 @@ class Scaling:
             )
 
     def _track(self, target: _Target, name: str, settings: Mapping[str, Any], minute: float) -> None:
-        """Compare the last whole minutes with the target value; a minute without an invocation has no value."""
+        """Compare the last whole minutes with the target value. A minute without an invocation has no value."""
         current = self._current(target.function)
         goal = float(settings["TargetValue"])
         averages = self._averages(target.function, minute)
@@ -247,7 +247,7 @@ def is_run_here(resource: Mapping[str, Any]) -> bool:
 
 
 def _function(resource: RecordedResource) -> FunctionArn | None:
-    """What a scalable target scales, when it is the provisioned concurrency of an alias."""
+    """The alias whose provisioned concurrency a scalable target scales; None when it scales something else."""
     properties = resource.properties
     kind, _, rest = str(properties.get("ResourceId", "")).partition(":")
     name, _, qualifier = rest.partition(":")
