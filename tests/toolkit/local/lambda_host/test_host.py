@@ -137,6 +137,7 @@ def test_a_start_beyond_the_init_phase_is_bounded_by_the_timeout(host, deployed,
     value, result = run(host, arn)
     assert value["errorType"] == "Sandbox.Timedout"
     assert result.record.status == "timeout"
+    assert 1000 <= result.record.duration_ms < 1900
     assert time.monotonic() - started < 4
     assert host.environments() == []
 

@@ -228,7 +228,7 @@ class LambdaHost:
             started_at=started_at,
             cold_start=start.cold,
             init_duration_ms=start.init_ms,
-            duration_ms=outcome.duration_ms + (start.spent_ms if outcome.status != "init_error" else 0.0),
+            duration_ms=outcome.duration_ms + (start.spent_ms if start.failure is None else 0.0),
             queued_ms=start.queued_ms,
             memory_size_mb=configuration.memory_mb,
             max_memory_used_mb=start.environment.max_memory_used_mb,
