@@ -126,16 +126,19 @@ class LocalTwin:
 
         Raises:
             MissingExtra: The extra `local` is not installed.
-            NotServed: Functions cannot be run on this machine.
-            CloudError: The embedded cloud did not start.
+            NotServed: Functions cannot be run on this machine, or the container engine is missing.
+            CloudError: The embedded cloud did not start, or this process runs one already.
             StateError: The kept state cannot be read.
         """
         require_runtime_client()
         self._cloud.start()
         self._scratch = Path(tempfile.mkdtemp(prefix="onnx-inference-twin-"))
-        engine = None
-        if self._container_engine is not None:
-            engine = ContainerEngine(self._container_engine, urlsplit(self._cloud.endpoint_url).netloc)
+        try:
+            engine = self._find_container_engine()
+        except BaseException:
+            self._cloud.stop()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            raise
         self._code_deploy = CodeDeployStandIn(
             self._cloud,
             self.clock,
@@ -181,6 +184,11 @@ class LocalTwin:
         self._load = LoadRunner(self._cloud, self._host, self.clock, signed=self._enforce_auth)
         self._start_agenda()
         self._started = True
+
+    def _find_container_engine(self) -> ContainerEngine | None:
+        if self._container_engine is None:
+            return None
+        return ContainerEngine(self._container_engine, urlsplit(self._cloud.endpoint_url).netloc)
 
     def _start_agenda(self) -> None:
         self._agenda = Agenda(self.clock, self._look_at_schedules)
@@ -238,7 +246,15 @@ class LocalTwin:
         stacks: Sequence[str] = (),
         cdk_cli: bool = False,
     ) -> list[DeployedStack]:
-        """Synthesise and deploy, and serve what was deployed. The arguments are those of `DeploymentSource`.
+        """Synthesise and deploy, and serve what was deployed.
+
+        Args:
+            directory: The project, with its `cdk.json`. Default: the working directory.
+            app: The app's command. Default: that of `cdk.json`.
+            context: Context values for the app.
+            assembly: A cloud assembly to deploy instead of running an app.
+            stacks: The names of the stacks; stacks that they depend on are deployed too. Default: all.
+            cdk_cli: Deploy with the real CDK CLI instead of CloudFormation's API.
 
         Raises:
             SynthesisError: The app failed.

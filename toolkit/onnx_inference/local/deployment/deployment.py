@@ -23,16 +23,7 @@ class IncompleteDeployment(AssertionError):
 
 @dataclass(frozen=True)
 class DeploymentSource:
-    """What to deploy, and how.
-
-    Attributes:
-        directory: The project, with its `cdk.json`. Default: the working directory.
-        app: The app's command. Default: that of `cdk.json`.
-        context: Context values for the app.
-        assembly: A cloud assembly to deploy instead of running an app.
-        stacks: The names of the stacks; stacks that they depend on are deployed too. Default: all.
-        cdk_cli: Deploy with the real CDK CLI instead of CloudFormation's API.
-    """
+    """What to deploy, and how: the arguments of `LocalTwin.deploy`."""
 
     directory: Path = field(default_factory=Path.cwd)
     app: str | None = None

@@ -85,7 +85,7 @@ class Pipe:
 
         def fill(match: re.Match[str]) -> str:
             name = match[1]
-            value = select(record, name) if name.startswith("$") else reserved.get(name, _MISSING)
+            value = _select(record, name) if name.startswith("$") else reserved.get(name, _MISSING)
             before = template[: match.start()].replace('\\"', "")
             quoted = before.count('"') % 2 == 1
             if not quoted:
@@ -96,7 +96,7 @@ class Pipe:
         return _PLACEHOLDER.sub(fill, template)
 
 
-def select(value: Any, path: str) -> Any:
+def _select(value: Any, path: str) -> Any:
     """The value at a JSON path such as `$.dynamodb.NewImage.id.S`; `_MISSING` when there is none."""
     for match in _STEP.finditer(path.removeprefix("$")):
         member, index, quoted = match.groups()
