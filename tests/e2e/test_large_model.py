@@ -1,4 +1,4 @@
-"""Models of every source on the twin: put where they are served from, again and again, and back."""
+"""Models of every source on the twin: deployed, replaced, rolled back, damaged and deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of many kinds, made on the spot: what `prepare` must take."""
+"""Models of many kinds, made by the tests, which `prepare` has to accept."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A loopback proxy between functions and the embedded cloud that misbehaves by rate and seed.
+"""A loopback proxy between functions and the embedded cloud that misbehaves at random, by rates and a seed.
 
-It throttles, refuses, delays, and loses answers: the call is made, and whoever made it never hears of it.
+It throttles, refuses and delays calls, and loses answers: then the call is made, and its caller gets no answer.
 """
 
 import collections
@@ -23,14 +23,14 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"
 
 @dataclass(frozen=True)
 class Faults:
-    """How often calls of one service go wrong; each a share of all calls.
+    """How often calls of one service go wrong. Each is a share of all calls, from 0 to 1.
 
     Attributes:
         throttled: Refused because of too many requests, in the service's own words. Nothing happens.
         failed: Refused with an internal error, or the connection is closed. Nothing happens.
         lost: The call is made, and the answer lost: an internal error, or the connection is closed.
         delayed: Made after `delay_seconds`.
-        delay_seconds: How long.
+        delay_seconds: How long the delay is.
     """
 
     throttled: float = 0.0
@@ -44,7 +44,7 @@ class FaultProxy:
     """The proxy. A context manager.
 
     Args:
-        seed: What is drawn follows from it and from the order of the calls.
+        seed: It and the order of the calls determine which calls go wrong.
     """
 
     def __init__(self, seed: int) -> None:
@@ -66,7 +66,7 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """Where functions find it."""
+        """The URL for the functions."""
         return f"http://127.0.0.1:{self._server.port}"
 
     @contextlib.contextmanager
@@ -79,7 +79,7 @@ class FaultProxy:
             self._faults = {}
 
     def draw(self, service: str) -> tuple[str, bool, Faults]:
-        """What happens to one call: a kind of fault or `made`; and by which of two ways."""
+        """What happens to one call: a kind of fault or `made`; in which of two ways; and the service's faults."""
         faults = self._faults.get(service, Faults())
         with self._lock:
             point, way = self._random.random(), self._random.random() < 0.5
@@ -118,7 +118,7 @@ class FaultProxy:
 
 
 def service_of(headers: Mapping[str, str], path: str) -> str:
-    """The service that a request is signed for; a presigned URL is one of S3."""
+    """The service that a request is signed for. A presigned URL is always of S3."""
     match = _SCOPE.search(headers.get("authorization", ""))
     return match[1] if match else "s3"
 

@@ -1,6 +1,6 @@
-"""As `sitecustomize.py` in an image's directory it makes functions' processes misbehave, as a file beside it says.
+"""Makes the processes of functions misbehave. It is copied into an image's directory as `sitecustomize.py`.
 
-The file `faults.json` is read again whenever it changes:
+The file `faults.json` beside it says how. It is read again whenever it changes:
 
     endpoint        where the SDK finds AWS; read once
     handlers        which handlers the rest is about
@@ -52,7 +52,7 @@ def _watch() -> None:
 
 
 def _shifted() -> float:
-    # Not for the runtime's reckoning of the time that is left: its deadline is Lambda's, by the same clock.
+    # Not for the runtime itself: it computes the remaining time from Lambda's deadline, which is by the real clock.
     if sys._getframe(1).f_globals.get("__name__", "").startswith("awslambdaric"):
         return _real_time()
     return _real_time() + _settings.get("skew_seconds", 0.0)
@@ -73,7 +73,7 @@ def _die_at(when: str, body: object) -> None:
 
 
 def _watch_calls() -> None:
-    """Look at each call of AWS before it is made and after: where botocore is imported, it is imported late."""
+    """Look at each call of AWS before and after it is made. botocore is patched when a function imports it."""
     import importlib.abc
     import importlib.machinery
 

@@ -1,4 +1,4 @@
-"""Runs of many jobs through a deployed service, and what must hold at their end, whatever went wrong meanwhile."""
+"""Runs of many jobs through a deployed service, and the checks at their end, whatever went wrong meanwhile."""
 
 import collections
 import concurrent.futures
@@ -30,7 +30,7 @@ STACK = "Faults"
 MODEL = "matmul"
 JOBS = int(os.environ.get("ONNX_INFERENCE_FAULT_JOBS", "40"))
 WORKER = "onnx_handler.queue.handler"
-#: For how long a job is with a worker before another gets it.
+#: How long a worker has a job before another worker gets it.
 VISIBILITY_SECONDS = 6
 MOST_DELIVERIES = 5
 FINAL = ("SUCCEEDED", "FAILED", "EXPIRED", "CANCELLED")
@@ -58,7 +58,7 @@ def images(assembly: Path) -> list[Path]:
 
 @dataclass
 class Verdict:
-    """What became of a run's jobs."""
+    """The result of a run of jobs."""
 
     name: str
     statuses: collections.Counter[str]
@@ -78,7 +78,7 @@ class Verdict:
 
 
 class JobService:
-    """The deployed service, and the means to make it suffer."""
+    """The deployed service, and ways to disturb it."""
 
     def __init__(self, twin: LocalTwin, assembly: Path, proxy: FaultProxy) -> None:
         self.twin = twin
@@ -90,14 +90,14 @@ class JobService:
         self.attach()
 
     def attach(self) -> None:
-        """Take what is deployed now: after a start, and after each further one."""
+        """Connect to what is deployed now. To be called again after each start of the twin."""
         self.proxy.upstream = self.twin.credentials.endpoint_url
         self.outputs = self.twin.outputs(STACK, local=True)
         self._received_before = 0
         self.sqs = self.twin.client("sqs")
         self.dynamodb = self.twin.client("dynamodb")
         self.s3 = self.twin.client("s3")
-        # The constructs rightly want longer ones; here a lost delivery must not take minutes.
+        # The constructs require longer ones. Here a lost delivery must not take minutes.
         self.set_visibility("DeadLetterQueue", 2)
         self.set_visibility("JobsQueue", VISIBILITY_SECONDS)
 
@@ -120,11 +120,11 @@ class JobService:
         time.sleep(0.3)  # the processes look every tenth of a second
 
     def set_visibility(self, queue: str, seconds: int) -> None:
-        """For how long a message that was taken is hidden from others."""
+        """Set the visibility timeout of a queue."""
         self.sqs.set_queue_attributes(QueueUrl=self.outputs[queue], Attributes={"VisibilityTimeout": str(seconds)})
 
     def set_most_deliveries(self, count: int) -> None:
-        """How often a message is delivered before it is a dead letter."""
+        """Set how often a message is delivered before it moves to the dead-letter queue."""
         names = ["RedrivePolicy"]
         found = self.sqs.get_queue_attributes(QueueUrl=self.outputs["JobsQueue"], AttributeNames=names)["Attributes"]
         policy = json.dumps({**json.loads(found["RedrivePolicy"]), "maxReceiveCount": count})
@@ -137,7 +137,7 @@ class JobService:
         return JobsClient(self.outputs["Endpoint"], MODEL, auth="none", **{"retry_seconds": 120.0, **settings})
 
     def inputs(self, job: str, number: int, *, large: bool = False) -> np.ndarray[Any, Any]:
-        """A job's inputs, which its answer tells apart from all others'."""
+        """Inputs for a job. No other job has the same answer."""
         row = np.array([[number, number % 7, number % 11, 1]], dtype=np.float32)
         self._inputs[job] = np.repeat(row, _LARGE_ROWS, axis=0) if large else row
         return self._inputs[job]
@@ -183,7 +183,7 @@ class JobService:
         return {item["id"]["S"]: item for page in pages for item in page["Items"]}
 
     def finish(self, ids: Iterable[str], seconds: float) -> None:
-        """Wait until every job has a final status; the sweeper runs meanwhile as its schedule has it, only oftener."""
+        """Wait until every job has a final status. The sweeper runs meanwhile, more often than its schedule says."""
         wanted = set(ids)
         prefix = _run_of(next(iter(wanted)))
         deadline = time.monotonic() + seconds
@@ -220,7 +220,7 @@ class JobService:
         return changes
 
     def answer_of(self, item: dict[str, Any]) -> np.ndarray[Any, Any]:
-        """The answer that a record has, or leads to."""
+        """The answer in a job's record, or in the object that the record names."""
         headers = {name.lower(): value["S"] for name, value in item.get("result_headers", {}).get("M", {}).items()}
         if "result" in item:
             body = bytes(item["result"]["B"])
@@ -242,9 +242,9 @@ class JobService:
         """Check the end of a run: nothing lost, nothing answered twice or wrongly, no failure without a cause.
 
         Args:
-            name: Of the run.
+            name: The name of the run.
             ids: Its jobs.
-            may_fail: Whether a job may have ended otherwise than SUCCEEDED.
+            may_fail: Tells whether a job may have another status than SUCCEEDED.
         """
         seconds = time.monotonic() - self._began
         records = self.records(_run_of(ids[0]))
@@ -303,7 +303,7 @@ class JobService:
 
 
 def _run_of(job: str) -> str:
-    """What the ids of all jobs of a job's run begin with."""
+    """The prefix that the ids of all jobs of a run have."""
     return job.partition("-")[0] + "-"
 
 
