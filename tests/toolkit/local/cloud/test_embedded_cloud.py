@@ -38,6 +38,15 @@ def test_stopping_restores_what_was_changed_and_a_new_cloud_is_empty(cloud):
     from ministack.services.cloudformation import provisioners
 
     assert lambda_svc._execute_function_docker == cloud.functions.execute_image
+    cloud.recorded.accept(["AWS::Deadline::Farm"])
+    cloud.client("lambda").create_function(
+        FunctionName="deployed",
+        Role="arn:aws:iam::000000000000:role/r",
+        PackageType="Image",
+        Code={"ImageUri": "registry/repository:tag"},
+    )
+    deployed = FunctionArn("000000000000", "us-east-1", "deployed")
+    assert cloud.functions.get(deployed) is not None
     cloud.stop()
     assert "GATEWAY_PORT" not in os.environ
     assert lambda_svc._execute_function_docker != cloud.functions.execute_image
@@ -48,7 +57,7 @@ def test_stopping_restores_what_was_changed_and_a_new_cloud_is_empty(cloud):
     again = EmbeddedCloud(invoke_nothing)
     again.start()
     try:
-        assert again.functions.get(FunctionArn("000000000000", "us-east-1", "adapter")) is None
+        assert again.functions.get(deployed) is None
         assert again.client("cloudformation").describe_stacks()["Stacks"] == []
     finally:
         again.stop()

@@ -11,10 +11,10 @@ from tests.toolkit.local.cloud.conftest import ended
 
 def test_deployed_functions_are_read_as_they_are_now(cloud):
     client = cloud.client("lambda")
-    arn = FunctionArn("000000000000", "us-east-1", "adapter")
+    arn = FunctionArn("000000000000", "us-east-1", "deployed")
     assert cloud.functions.get(arn) is None
     client.create_function(
-        FunctionName="adapter",
+        FunctionName="deployed",
         Role="arn:aws:iam::000000000000:role/r",
         PackageType="Image",
         Code={"ImageUri": "registry/repository:tag"},
@@ -23,21 +23,21 @@ def test_deployed_functions_are_read_as_they_are_now(cloud):
         Timeout=9,
         MemorySize=512,
     )
-    one = client.publish_version(FunctionName="adapter")["Version"]
-    client.update_function_configuration(FunctionName="adapter", Timeout=10)
-    two = client.publish_version(FunctionName="adapter")["Version"]
+    one = client.publish_version(FunctionName="deployed")["Version"]
+    client.update_function_configuration(FunctionName="deployed", Timeout=10)
+    two = client.publish_version(FunctionName="deployed")["Version"]
     client.create_alias(
-        FunctionName="adapter",
+        FunctionName="deployed",
         Name="live",
         FunctionVersion=one,
         RoutingConfig={"AdditionalVersionWeights": {two: 0.5}},
     )
-    client.put_function_concurrency(FunctionName="adapter", ReservedConcurrentExecutions=3)
+    client.put_function_concurrency(FunctionName="deployed", ReservedConcurrentExecutions=3)
     client.put_provisioned_concurrency_config(
-        FunctionName="adapter", Qualifier="live", ProvisionedConcurrentExecutions=2
+        FunctionName="deployed", Qualifier="live", ProvisionedConcurrentExecutions=2
     )
     client.put_function_event_invoke_config(
-        FunctionName="adapter", Qualifier="live", MaximumRetryAttempts=0, MaximumEventAgeInSeconds=60
+        FunctionName="deployed", Qualifier="live", MaximumRetryAttempts=0, MaximumEventAgeInSeconds=60
     )
     deployed = cloud.functions.get(arn)
     assert deployed.asynchronous_policy("live") == AsynchronousPolicy(0, 60)
@@ -55,7 +55,7 @@ def test_deployed_functions_are_read_as_they_are_now(cloud):
 
 
 def test_a_functions_file_system_is_kept(cloud):
-    """MiniStack's CloudFormation drops it; the adapter does not."""
+    """MiniStack's CloudFormation drops it; the twin keeps it."""
     access_point = {"Type": "AWS::EFS::AccessPoint", "Properties": {"FileSystemId": {"Ref": "Files"}}}
     access_point["Properties"]["RootDirectory"] = {"Path": "/models"}
     function = {

@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture
 def queue(cloud):
     sqs = cloud.client("sqs")
-    url = sqs.create_queue(QueueName="adapter", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
+    url = sqs.create_queue(QueueName="received", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     yield sqs, url, arn
     sqs.delete_queue(QueueUrl=url)

@@ -7,7 +7,7 @@ from tests.toolkit.local.cloud.conftest import delete, deploy
 
 
 def test_schedules_are_read_with_everything_that_the_template_says(cloud):
-    """MiniStack's CloudFormation drops time zone, start and end; the adapter does not."""
+    """MiniStack's CloudFormation drops time zone, start and end; the twin keeps them."""
     arn = "arn:aws:lambda:us-east-1:000000000000:function:f:live"
     properties = {
         "Name": "morning",

@@ -4,7 +4,7 @@ import pytest
 
 
 def test_statements_write_the_tables_stream_too(cloud):
-    """MiniStack's do not; the adapter mends that."""
+    """MiniStack's own statements do not."""
     table = cloud.client("dynamodb")
     made = table.create_table(
         TableName="streamed",
