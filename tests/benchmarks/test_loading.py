@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from benchmarks.loading import from_s3, large_model, models, page_cache, staging
 from onnx_inference.cli import main
-from tests.toolkit.prepare.conftest import sessions_in_this_process
+from tests.support.quick_preparation import sessions_in_this_process
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or find_spec("awslambdaric") is None, reason="awslambdaric is there for Linux only"

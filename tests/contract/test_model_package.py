@@ -18,8 +18,8 @@ from onnx_inference.prepare import bench, model_package, signature
 from onnx_inference.prepare.onnxruntime_support import newest_ir_version, newest_opset
 from onnx_inference.prepare.preparation import prepare
 from onnx_inference.prepare.request import Request
-from tests.toolkit.prepare import corpus
-from tests.toolkit.prepare.conftest import NoSteps
+from tests.support import corpus
+from tests.support.quick_preparation import NoSteps
 
 
 @pytest.fixture(scope="module")

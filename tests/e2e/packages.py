@@ -1,6 +1,6 @@
-"""Model packages from the command to the client: made by it, asked for by tritonclient, compared with the original.
+"""Model packages: prepared by the command, requested with tritonclient, and compared with the original model.
 
-The reference is always the model as it was before it was prepared, in onnxruntime as it comes.
+The reference is always the model before it was prepared, in onnxruntime with its default options.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def golden_inputs(package: Path) -> list[dict[str, Array]]:
 
 
 def served(url: str, package: Path, feed: dict[str, Array]) -> dict[str, Array]:
-    """What tritonclient gets for one sample; its inputs go as the manifest declares them."""
+    """The outputs that tritonclient receives for one sample. Its inputs are sent as the manifest declares them."""
     manifest, inputs = manifest_of(package), []
     for declared in manifest["inputs"]:
         array = feed[declared["name"]]
@@ -58,14 +58,14 @@ def served(url: str, package: Path, feed: dict[str, Array]) -> dict[str, Array]:
 
 
 def original(model: Path, feed: dict[str, Array]) -> dict[str, Array]:
-    """What onnxruntime gives for one sample, in tritonclient's form: bytes for strings, float32 for BF16."""
+    """The outputs of onnxruntime for one sample, in tritonclient's form: bytes for strings, float32 for BF16."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     if all(tensor.type != "tensor(bfloat16)" for tensor in (*session.get_inputs(), *session.get_outputs())):
         feed = {name: array.astype(object) if array.dtype.kind == "U" else array for name, array in feed.items()}
         results = session.run(names, feed)
         return {name: _as_bytes(array) for name, array in zip(names, results, strict=True)}
-    # numpy has no BF16, hence neither has session.run.
+    # session.run takes numpy arrays, and numpy has no BF16.
     narrow = {
         name: onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array.astype(bfloat16), TensorProto.BFLOAT16)
         for name, array in feed.items()
@@ -86,7 +86,7 @@ def _raw(value: onnxruntime.OrtValue) -> bytes:
 
 
 def assert_parity(package: Path, pairs: list[tuple[dict[str, Array], dict[str, Array]]]) -> None:
-    """Holds served to original outputs by what the package itself says is the same: docs/model-package.md."""
+    """Compares served and original outputs with the tolerances of the package itself: docs/model-package.md."""
     index = json.loads((package / "goldens" / "goldens.json").read_text())
     for name, limits in index["outputs"].items():
         shares = []

@@ -1,4 +1,4 @@
-"""The prebuilt stack with jobs, deployed by the quick path: a job goes through API, queue, worker and table."""
+"""The prebuilt stack with jobs, deployed by CloudFormation's API: a job goes through API, queue, worker and table."""
 
 import json
 import urllib.error

@@ -1,12 +1,12 @@
 """The prebuilt stack with each choice about cold starts, deployed: what the twin's records say of real requests."""
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from onnx_inference.local import Clock, HostLimits, LoadPlan, LoadSummary, LocalTwin
+from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START = datetime(2027, 3, 1, 8, 0, tzinfo=UTC)
@@ -28,15 +28,6 @@ def deploy(twin, **context):
 
 def living(twin, function):
     return [record for record in twin.environments(function) if record.ended_at is None]
-
-
-def wait_until(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def values(twin, metric, function):

@@ -1,4 +1,4 @@
-"""Models of every source on the twin: put where they are served from, again and again, and back."""
+"""Models of every source on the twin: deployed, replaced, rolled back, damaged and deleted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import tritonclient.http as triton
 from onnx_inference.local import LocalTwin
 from onnx_inference.local.deployment.bootstrap import AssetStore
 from onnx_inference.local.deployment.cloud_assembly import FileAsset
-from onnx_inference.local.deployment.quick_path import DeploymentError
+from onnx_inference.local.deployment.cloudformation import DeploymentError
 from tests.support import models, synth
 
 DIGITS = synth.ROOT / "examples" / "digits"

@@ -14,8 +14,7 @@ import pytest
 
 from onnx_inference.local import LocalTwin
 from tests.e2e.packages import OPEN, assert_parity, golden_inputs, original, served
-from tests.support import synth
-from tests.toolkit.prepare import corpus
+from tests.support import corpus, synth
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("ONNX_INFERENCE_LARGE_MODELS"), reason="takes minutes; set ONNX_INFERENCE_LARGE_MODELS=1"

@@ -1,4 +1,4 @@
-"""Models of every kind, prepared, in one function on the local twin: a client gets what the originals give."""
+"""Models of every kind, prepared, in one function on the local twin: the answers are those of the original models."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from onnx_inference.local import LocalTwin
 from tests.e2e.packages import assert_parity, golden_inputs, original, prepare, served
-from tests.toolkit.prepare import corpus
-from tests.toolkit.prepare.conftest import sessions_in_this_process
+from tests.support import corpus
+from tests.support.quick_preparation import sessions_in_this_process
 
 APP = Path(__file__).parent / "packages_app"
 
@@ -49,7 +49,7 @@ def packages(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(packages: Path, twin: LocalTwin) -> Iterator[str]:
-    """Of the one function that has all packages."""
+    """The URL of the one function that has all packages."""
     twin.deploy(directory=APP, context={"packages": str(packages)})
     (endpoint,) = twin.endpoints()
     yield endpoint.url
@@ -66,7 +66,7 @@ def test_what_is_served_is_the_original(name: str, url: str, models: Path, packa
 
 @pytest.mark.parametrize("name", QUANTISED)
 def test_a_quantised_package_is_what_is_served(name: str, url: str, models: Path, packages: Path) -> None:
-    """Its outputs differ from the original's as 8 bits do, and are the package's own."""
+    """Its outputs are those of the package, and differ from the original's."""
     feed = golden_inputs(packages / name)[0]
     answer = served(url, packages / name, feed)
     package, given = (original(place / name / "model.onnx", feed) for place in (packages, models))

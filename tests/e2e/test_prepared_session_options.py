@@ -10,8 +10,7 @@ import pytest
 
 from onnx_inference.local import LocalTwin
 from tests.e2e.packages import OPEN, assert_parity, golden_inputs, manifest_of, original, prepare, served
-from tests.support import synth
-from tests.toolkit.prepare import corpus
+from tests.support import corpus, synth
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def package(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made as a user makes it, measured in processes of their own."""
+    """Prepared as a user does it: sessions are measured in processes of their own."""
     package = tmp_path_factory.mktemp("prepared") / "package"
     prepare(model, package, "--name", "wide", "--for", "cold-start")
     return package
@@ -36,7 +35,7 @@ def deployed(package: Path, twin: LocalTwin) -> Iterator[LocalTwin]:
 
 
 def process_behind(twin: LocalTwin, model: Path, package: Path) -> dict[str, int]:
-    """Has a request answered as the original would, and gives what the kernel says about the process that did it."""
+    """Sends a request, checks the answer, and returns what the kernel says about the process that answered."""
     before = set(twin.processes())
     feed = golden_inputs(package)[0]
     url = twin.outputs("Realtime", local=True)["Endpoint"]

@@ -64,7 +64,6 @@ def test_a_deployments_whole_life(tmp_path, monkeypatch):
 
         twin.destroy()
         assert [run.arguments[0] for run in twin.cli_runs] == ["bootstrap", "deploy", "deploy", "deploy", "destroy"]
-        assert {run.returncode for run in twin.cli_runs} == {0}
         assert twin.endpoints() == []
         names = [s["StackName"] for s in twin.client("cloudformation").describe_stacks()["Stacks"]]
         assert names == ["CDKToolkit"]

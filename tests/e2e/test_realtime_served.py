@@ -1,4 +1,4 @@
-"""The prebuilt stack, deployed by the quick path: a real model answers unmodified clients."""
+"""The prebuilt stack, deployed by CloudFormation's API: a real model answers unmodified clients."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""The prebuilt stack with a REST API, an API key and user-written processing, deployed by the quick path."""
+"""The prebuilt stack with a REST API, an API key and user-written processing, deployed by CloudFormation's API."""
 
 from pathlib import Path
 

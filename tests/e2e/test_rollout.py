@@ -1,4 +1,4 @@
-"""A new version gets traffic when its hooks allow it, on the local twin: real packages, real hooks, real requests."""
+"""A new version gets traffic only if its hooks allow it: real packages, hooks and requests on the local twin."""
 
 import contextlib
 import hashlib
@@ -206,7 +206,7 @@ def test_the_dashboard_is_drawn_with_what_a_load_made_of_it(twin, tmp_path):
     written = page.read_text()
     for title in ("Invocations", "Duration, ms", "Cold starts, % of invocations", "Latency, ms", "Requests"):
         assert f"<h3>{title}</h3>" in written
-    # Every widget with metrics has values, but the one of loads may have none: no environment need have started.
+    # The widget of model loads may have no values: maybe no environment was started.
     graphs = re.findall(r'<h3>([^<]*)</h3>(?:<div class="wide"><svg|<ul class="empty"><li>No values)', written)
     drawn = re.findall(r'<h3>([^<]*)</h3><div class="wide"><svg', written)
     assert {"Invocations", "Duration, ms", "Requests", "Latency, ms", "digits: phases of an inference, ms"} <= set(

@@ -14,7 +14,7 @@ import pytest
 from onnx_inference.prepare.model_package import read_package
 from onnx_inference.prepare.preparation import prepare
 from onnx_inference.prepare.request import Request
-from tests.toolkit.prepare.conftest import NoSteps
+from tests.support.quick_preparation import NoSteps
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "from_frameworks"

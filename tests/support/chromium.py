@@ -10,7 +10,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def opened(page: Path, profile: Path) -> subprocess.CompletedProcess[str]:
-    """Opens a page and lets its scripts run: its DOM is on standard output, its console on standard error.
+    """Opens a page and runs its scripts. Its DOM is on standard output, its console on standard error.
 
     Args:
         page: The file.

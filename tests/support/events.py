@@ -1,4 +1,4 @@
-"""Lambda's HTTP events, in the shape that each source gives them (AWS documentation, "Working with ... events")."""
+"""Lambda's HTTP events, as each source documents them (AWS documentation, "Working with ... events")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real awslambdaric in a process of its own, and the Runtime API that it talks to, with SnapStart's two calls."""
+"""A real awslambdaric in a process of its own, and the Runtime API that it calls, with SnapStart's two calls."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Environment(ThreadingHTTPServer):
     """One execution environment.
 
     Attributes:
-        calls: what the runtime asked for and reported, as paths below the API's version, in their order.
-        process: awslambdaric.
-        log: what it wrote; whole once it has ended.
+        calls: the runtime's calls in order, as paths below the API's version, with their bodies.
+        process: the process of awslambdaric.
+        log: what it printed; complete once it has ended.
     """
 
     daemon_threads = True
@@ -41,24 +41,24 @@ class Environment(ThreadingHTTPServer):
         self.log: list[str] = []
 
     def next_call(self, path: str) -> Any:
-        """What comes next is this call; gives what it reported, None where it asks.
+        """The body of the next call, which has to be this one; None when it has no body.
 
         Raises:
-            AssertionError: it is another one.
+            AssertionError: It is another call.
         """
         called, body = self.calls.get(timeout=PATIENCE)
         assert called == path, (called, body, "".join(self.log))
         return body
 
     def answer(self, event: Any) -> Any:
-        """Has an event answered, by a runtime that waits for one."""
+        """Gives an event to a runtime that waits for one, and returns its answer."""
         self.events.put(event)
         answered = self.next_call("/invocation/id/response")
         self.next_call("/invocation/next")
         return answered
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing: processes are killed here with their connection open."""
+        """Prints nothing: processes are killed here while their connection is open."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def environment(task_root: Path, variables: Mapping[str, str]) -> Iterator[Environment]:
-    """Starts the room behind an API, with Lambda's variables and these; nothing else of this process's is passed on."""
+    """Starts the handler for APIs, with Lambda's environment variables and these, and no others of this process."""
     api = Environment()
     threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     api.process = subprocess.Popen(

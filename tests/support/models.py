@@ -1,4 +1,4 @@
-"""Small ONNX models, made on the spot, for tests of whatever serves them."""
+"""Small ONNX models, made by the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As much of S3 as answers a GET, on loopback: with ranges, faults on demand, and a record of what was asked for."""
+"""The part of S3 that answers GET requests, on loopback: with ranges, faults on demand, and a record of requests."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ BUCKET = "models"
 
 
 class Ask:
-    """One request: what for, and which part of it."""
+    """One request: the object's key, the range of bytes, and the headers."""
 
     def __init__(self, key: str, first: int, last: int, headers: Mapping[str, str]) -> None:
         self.key, self.first, self.last, self.headers = key, first, last, headers
 
 
-# Answers a request in its own way and says True, or leaves it to S3 and says False.
+# Answers a request itself and returns True, or returns False and leaves the answer to S3.
 Fault = Callable[[BaseHTTPRequestHandler, Ask], bool]
 
 
 class S3(ThreadingHTTPServer):
-    """The server. `objects` is by key, in the one bucket `models`.
+    """The server, with one bucket.
 
     Attributes:
-        asked: every request so far.
-        fault: is given each request first.
-        pause: seconds before each piece of an answer, so that a download takes its time.
+        objects: the objects of the bucket `models`, by key.
+        asked: every request since the last `forget`.
+        fault: called with each request first.
+        pause: seconds before each piece of an answer, which make a download slow.
     """
 
     daemon_threads = True
@@ -49,7 +50,7 @@ class S3(ThreadingHTTPServer):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes a client ask here."""
+        """The environment variables that make a client use this server."""
         return {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.server_port}",
             "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
@@ -59,7 +60,7 @@ class S3(ThreadingHTTPServer):
         }
 
     def put(self, files: Mapping[str, bytes], prefix: str = "") -> tuple[Part, ...]:
-        """Holds a model's files from here on, and returns its parts."""
+        """Adds the files of a model, and returns its parts."""
         parts = []
         for path, content in sorted(files.items()):
             key = f"{prefix}{path}"
@@ -68,19 +69,21 @@ class S3(ThreadingHTTPServer):
         return tuple(parts)
 
     def record(self, ask: Ask) -> None:
+        """Keeps a request."""
         with self._lock:
             self.asked.append(ask)
 
     def bytes_asked(self) -> int:
-        """Of every request since the last `forget`."""
+        """How many bytes the requests since the last `forget` asked for."""
         return sum(ask.last - ask.first + 1 for ask in self.asked)
 
     def forget(self) -> None:
+        """Forgets the requests so far."""
         with self._lock:
             self.asked.clear()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing: clients are killed here."""
+        """Prints nothing: clients are killed here."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -147,5 +150,5 @@ def serving() -> Iterator[S3]:
 
 
 def document(parts: tuple[Part, ...]) -> dict[str, Any]:
-    """What MODEL_OBJECTS holds of them."""
+    """The value of MODEL_OBJECTS for these parts."""
     return {"parts": [{"path": p.path, "uri": p.uri, "size": p.size, "sha256": p.sha256} for p in parts]}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from onnx_inference.local import HostLimits, LocalTwin
-from tests.support.fault_proxy import FaultProxy
-from tests.support.job_runs import JobService, synthesise
+from tests.e2e.faults.fault_proxy import FaultProxy
+from tests.e2e.faults.job_runs import JobService, synthesise
 
 SEED = 20_261_122
 

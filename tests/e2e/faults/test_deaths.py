@@ -1,4 +1,4 @@
-"""A job whose worker dies at every place there is: whoever polls it has an answer by its deadline."""
+"""A job whose worker dies, at each call of AWS that it makes: a client that polls gets an answer by the deadline."""
 
 import itertools
 import time
@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from onnx_inference.cli import main
-from tests.support.job_runs import FINAL, MOST_DELIVERIES, STACK, VISIBILITY_SECONDS, WORKER, Watching
+from tests.e2e.faults.job_runs import FINAL, MOST_DELIVERIES, STACK, VISIBILITY_SECONDS, WORKER, Watching
 
-#: Calls of AWS that a small job makes its worker make: it is started, and its end is written.
+#: The calls of AWS that a worker makes for a small job: one when it starts it, one when it has ended.
 CALLS = 2
 
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.support.fault_proxy import Faults
-from tests.support.job_runs import JOBS, VISIBILITY_SECONDS, WORKER
+from tests.e2e.faults.fault_proxy import Faults
+from tests.e2e.faults.job_runs import JOBS, VISIBILITY_SECONDS, WORKER
 
 SECONDS = 90 + JOBS * 0.15
 

@@ -3,7 +3,7 @@
 import time
 
 from onnx_inference.local import LocalTwin
-from tests.support.job_runs import JOBS, JobService
+from tests.e2e.faults.job_runs import JOBS, JobService
 
 
 def test_a_restart_in_the_middle(assembly, proxy, tmp_path):

@@ -1,16 +1,10 @@
-"""The twin with an app of a user's own: deployed by both paths, served, updated, destroyed."""
+"""The twin with an app of a user's own: deployed, served, updated, destroyed."""
 
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
+import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -25,22 +19,17 @@ from onnx_inference.local import (
     LocalTwin,
 )
 from onnx_inference.local.deployment.cloud_assembly import CloudAssembly
-from onnx_inference.local.deployment.synthesis import CdkApp
 from onnx_inference.local.lambda_host.invocation import NotServed
+from tests.support.cdk_app import synthesise
+from tests.support.leftovers import alive, listening
+from tests.support.waiting import wait_until
 
 STACK = "Twin"
 
 
-def synthesise(directory, output, **context):
-    app = CdkApp(directory)
-    return app.synthesise(
-        output, context=context, account="000000000000", region="us-east-1", environment=dict(os.environ)
-    )
-
-
 @pytest.fixture(scope="module")
 def assembly(twin_app, tmp_path_factory):
-    return synthesise(twin_app, tmp_path_factory.mktemp("one") / "cdk.out").directory
+    return synthesise(twin_app, tmp_path_factory.mktemp("one") / "cdk.out")
 
 
 @pytest.fixture(scope="module")
@@ -67,30 +56,8 @@ def status(url):
     return 200
 
 
-def listening(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def port_of(url):
     return int(url.split(":")[2].partition("/")[0])
-
-
-def alive(pid):
-    """Whether a process runs; one that ended and was not yet waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_it_serves_what_the_template_says(twin):
@@ -175,7 +142,7 @@ def test_what_is_only_recorded_is_named(twin):
 
 def test_every_logical_id_was_deployed(twin, monkeypatch):
     twin.assert_complete(STACK)
-    monkeypatch.setattr(twin._quick, "resources", lambda _: [])
+    monkeypatch.setattr(twin._deployment._cloudformation, "resources", lambda _: [])
     with pytest.raises(IncompleteDeployment, match="Function"):
         twin.assert_complete(STACK)
     with pytest.raises(KeyError):
@@ -245,6 +212,15 @@ def test_a_load_is_put_together_from_what_client_and_twin_saw(twin):
     assert summary.cold.count == sum(sample.invocation.cold_start for sample in result.samples)
 
 
+def test_a_load_whose_progress_cannot_be_shown_ends(twin):
+    def fail(_test):
+        raise RuntimeError("no terminal")
+
+    with pytest.raises(RuntimeError, match="no terminal"):
+        twin.load(LoadPlan(5, 60), request=LoadRequest("load", method="GET"), on_progress=fail)
+    assert wait_until(lambda: "load" not in [thread.name for thread in threading.enumerate()], seconds=5)
+
+
 def test_a_load_through_iam_is_signed(twin):
     served = endpoint(twin, "HTTP API")
     result = twin.load(LoadPlan(5, 1), request=LoadRequest("v2/any", method="GET"), url=served.url)
@@ -266,7 +242,7 @@ def test_an_update_is_served_by_the_next_request(twin, twin_app, tmp_path_factor
     two = synthesise(twin_app, tmp_path_factory.mktemp("two") / "cdk.out", greeting="two")
     url = endpoint(twin, "REST API").url
     assert get(url)["greeting"] == "one"
-    twin.update(assembly=two.directory)
+    twin.update(assembly=two)
     answer = get(url)
     assert (endpoint(twin, "REST API").url, answer["greeting"]) == (url, "two")
     record = twin.invocations()[-1]
@@ -293,128 +269,3 @@ def test_destroying_leaves_nothing(twin):
     twin.stop()
     cloud_port = port_of(twin.credentials.endpoint_url)
     assert not listening(cloud_port)
-
-
-@pytest.fixture
-def command(tmp_path):
-    """Runs `onnx-inference local` with its own directory for temporary files; kills what a failed test leaves."""
-    started = []
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-
-    def run(*arguments):
-        path = os.pathsep.join(p for p in sys.path if p)
-        process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "onnx_inference.cli", "local", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "250", "TMPDIR": str(temporary)},
-            process_group=0,
-        )
-        started.append(process)
-        return process
-
-    run.temporary = temporary
-    yield run
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def read_until(process, text):
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if text in line:
-            return "".join(lines)
-    raise AssertionError("".join(lines))
-
-
-def children(pid):
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            found.append(int(path.parent.name))
-    return found
-
-
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_serves_until_it_is_stopped_and_leaves_nothing(command, assembly, ending):
-    process = command("--assembly", str(assembly), "--no-auth", STACK)
-    printed = read_until(process, "Ready")
-    assert "--no-auth" in printed
-    assert "AWS::IAM::Role" in printed
-    assert "export AWS_ENDPOINT_URL=http://127.0.0.1:" in printed
-    assert "handlers.proxy" in printed
-    urls = {
-        line.partition(": ")[0]: line.partition(": ")[2].strip() for line in printed.splitlines() if ": http://" in line
-    }
-    assert get(f"{urls['HTTP API']}anything")["greeting"] == "one"
-    line = read_until(process, "GET /anything 200")
-    assert "cold, init" in line
-    assert "/256 MB" in line
-    workers = children(process.pid)
-    ports = [port_of(url) for url in urls.values()]
-    assert workers
-    os.kill(process.pid, ending)
-    assert process.wait(timeout=20) == 0
-    assert not any(alive(pid) for pid in workers)
-    assert not any(listening(port) for port in ports)
-    assert list(command.temporary.iterdir()) == []
-
-
-def test_an_interrupted_synthesis_leaves_nothing(command, tmp_path):
-    marker = tmp_path / "started"
-    process = command("--app", f"sleep 300 & touch {marker}; sleep 300")
-    assert wait_until(marker.exists)
-    (shell,) = children(process.pid)
-    inner = children(shell)
-    assert inner
-    os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=20) == 130
-    assert not any(alive(pid) for pid in [shell, *inner])
-    assert list(command.temporary.iterdir()) == []
-
-
-def test_the_command_makes_a_load_and_its_report_and_ends(command, assembly, tmp_path):
-    report = tmp_path / "load.html"
-    process = command(
-        *("--assembly", str(assembly), "--no-auth", "--speed", "60", "--max-environments", "2"),
-        *("--load", "10rps", "--for", "1s", "--path", "loaded", "--report", str(report), STACK),
-    )
-    printed = process.stdout.read()
-    assert process.wait(timeout=60) == 0
-    assert "10 of 10 answered" in printed
-    assert f"Written: {report}" in printed
-    assert "the clock ran 60 times as fast" in report.read_text()
-    assert report.with_suffix(".timeline.svg").is_file()
-    assert list(command.temporary.iterdir()) == []
-
-
-def test_the_command_says_what_is_wrong_without_a_stack_trace(command, assembly, tmp_path):
-    for arguments, message in (
-        (("--load", "fast"), "is no rate"),
-        (("--load", "1rps", "--for", "long"), "is no time"),
-        (("--load", "1rps", "--body", str(assembly / "manifest.json")), "--body needs --path"),
-        (("--report", "x.html"), "belong to --load"),
-        (("--speed", "0"), "0"),
-    ):
-        process = command(*arguments)
-        assert message in process.stdout.read()
-        assert process.wait(timeout=20) == 2
-    process = command("--assembly", str(assembly), "Nothing")
-    assert "no stack 'Nothing'. It has: Twin" in process.stdout.read()
-    assert process.wait(timeout=20) == 1
-    process = command("--app", "a", "--assembly", str(assembly))
-    assert "exclude each other" in process.stdout.read()
-    assert process.wait(timeout=20) == 2
-    process = command("-c", "novalue", "--assembly", str(assembly))
-    assert "not KEY=VALUE" in process.stdout.read()
-    assert process.wait(timeout=20) == 2
-    assert list(command.temporary.iterdir()) == []

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from onnx_inference import extras
 from onnx_inference.cli import main
-from tests.toolkit.prepare import corpus
+from tests.support import corpus
 
 
 def call(*arguments: str | Path) -> Result:

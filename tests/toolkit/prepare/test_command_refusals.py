@@ -14,7 +14,7 @@ from onnx import helper
 
 from onnx_inference.cli import main
 from onnx_inference.prepare.onnxruntime_support import newest_ir_version, newest_opset
-from tests.toolkit.prepare import corpus
+from tests.support import corpus
 
 pytestmark = pytest.mark.usefixtures("in_process")
 

@@ -18,7 +18,7 @@ from onnx_inference.prepare.onnx_model import read_model
 from onnx_inference.prepare.session_worker import read_arrays, run
 from onnx_inference.prepare.traversal import is_external, tensors
 from onnx_inference.prepare.weight_files import ALIGNMENT
-from tests.toolkit.prepare import corpus
+from tests.support import corpus
 from tests.toolkit.prepare.conftest import Prepare
 
 

@@ -13,8 +13,8 @@ from onnx_inference.prepare.model_package import read_package
 from onnx_inference.prepare.preparation import Prepared, prepare
 from onnx_inference.prepare.request import Request
 from onnx_inference.prepare.weight_files import ALIGNMENT
-from tests.toolkit.prepare import corpus
-from tests.toolkit.prepare.conftest import NoSteps
+from tests.support import corpus
+from tests.support.quick_preparation import NoSteps
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("ONNX_INFERENCE_LARGE_MODELS"), reason="takes minutes; set ONNX_INFERENCE_LARGE_MODELS=1"

@@ -12,7 +12,7 @@ import pytest
 
 from onnx_inference.prepare.errors import Refused
 from onnx_inference.prepare.model_package import is_package, new_package, read_package
-from tests.toolkit.prepare import corpus
+from tests.support import corpus
 from tests.toolkit.prepare.conftest import Prepare
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onnx_inference.prepare.parity import compare, tolerance
-from tests.toolkit.prepare import corpus
+from tests.support import corpus
 
 
 def test_parity_measures() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from onnx_inference.prepare import gates
 from onnx_inference.prepare.errors import Refused
-from tests.toolkit.prepare import corpus
+from tests.support import corpus
 from tests.toolkit.prepare.conftest import Prepare
 
 

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from onnx_inference.prepare.errors import Refused
 from onnx_inference.prepare.onnxruntime_support import newest_ir_version, newest_opset
-from tests.toolkit.prepare import corpus
+from tests.support import corpus
 from tests.toolkit.prepare.conftest import Prepare
 
 

@@ -11,7 +11,7 @@ from onnx_inference.prepare.errors import Refused
 from onnx_inference.prepare.samples import BATCHES, SINGLES, SampleMaker, read_samples
 from onnx_inference.prepare.session_worker import read_arrays, write_arrays
 from onnx_inference.prepare.signature import Signature, Tensor
-from tests.toolkit.prepare import corpus
+from tests.support import corpus
 
 FIXED = Signature((Tensor("x", "FP32", (1, 3), ("", "")),), (Tensor("y", "FP32", (1, 2), ("", "")),))
 OPEN = Signature((Tensor("x", "FP32", (-1, 3), ("batch", "")),), (Tensor("y", "FP32", (-1, 2), ("batch", "")),))

@@ -18,8 +18,8 @@ from onnx_inference.prepare.session_process import run_session
 from onnx_inference.prepare.session_worker import write_arrays
 from onnx_inference.prepare.traversal import is_external, tensors
 from onnx_inference.prepare.weight_files import ALIGNMENT, SMALL_MODEL, THRESHOLD, strip, write_model
-from tests.toolkit.prepare import corpus
-from tests.toolkit.prepare.conftest import NoSteps
+from tests.support import corpus
+from tests.support.quick_preparation import NoSteps
 
 
 def written(made: onnx.ModelProto, folder: Path, source: Path | None = None) -> onnx.ModelProto:

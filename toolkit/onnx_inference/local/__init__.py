@@ -6,13 +6,14 @@ with LocalTwin() as twin:
 """
 
 from onnx_inference.local.clock import Clock
-from onnx_inference.local.cloud.embedded_cloud import CloudError
+from onnx_inference.local.cloud.server import CloudError
 from onnx_inference.local.cloud.state import StateError
 from onnx_inference.local.code_deploy.rollout import HookRun, Rollout, TrafficStep
 from onnx_inference.local.dashboard.page import Dashboard, write_dashboards
 from onnx_inference.local.deployment.cdk_cli import CdkCliError
 from onnx_inference.local.deployment.cloud_assembly import AssemblyError
-from onnx_inference.local.deployment.quick_path import DeployedStack, DeploymentError
+from onnx_inference.local.deployment.cloudformation import DeployedStack, DeploymentError
+from onnx_inference.local.deployment.deployment import IncompleteDeployment
 from onnx_inference.local.deployment.synthesis import SynthesisError
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.event_sources.event_sources import EventSource
@@ -25,7 +26,7 @@ from onnx_inference.local.load.request_body import LoadRequest
 from onnx_inference.local.load.summary import LoadSummary
 from onnx_inference.local.schedules.scaling import ScalingChange
 from onnx_inference.local.schedules.schedule import ScheduleFiring
-from onnx_inference.local.twin import IncompleteDeployment, LocalTwin
+from onnx_inference.local.twin import LocalTwin
 
 __all__ = [
     "AssemblyError",

@@ -1,4 +1,4 @@
-"""Running a program to its end, in a process group of its own that is killed with it."""
+"""Runs a program to its end, in a process group of its own that is killed afterwards."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 def run_to_end(
     command: str | Sequence[str], *, directory: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program and capture what it prints; nothing of it stays behind when the caller is interrupted.
+    """Run a program and capture what it prints. No process of it stays behind, also when the caller is interrupted.
 
     Args:
         command: A program with its arguments, or a line for the shell.
@@ -32,7 +32,7 @@ def run_to_end(
     try:
         printed, _ = process.communicate()
     finally:
-        # Also after a good end: what a program leaves running in its group would hold on to our files.
+        # Also after a success: a process that the program left running would keep our files open.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,4 +1,4 @@
-"""The twin's clock: idle expiry, schedules and scaling run on it, and it can be sped up or advanced by hand."""
+"""The twin's clock. Idle expiry, schedules and scaling run on it; it can run faster, or be advanced by hand."""
 
 import math
 import threading
@@ -6,22 +6,21 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-#: How long a wait on a slow or halted clock sleeps at most before it looks again whether it was interrupted.
+#: A wait on a slow or halted clock looks at least this often whether it was interrupted.
 _LOOK_AGAIN_SECONDS = 0.5
 
 
 class Clock:
     """Tells the twin's time.
 
-    What functions themselves do takes as long as it takes: their processes know nothing of it, and their timeouts
-    and durations are those of this machine.
+    Functions do not run faster with it: their timeouts and durations are in seconds of this machine.
 
     Args:
-        speed: Seconds that pass on it in one second of this machine. 0 halts it: it then moves only by `advance`.
-        start: The time it begins at. Default: now.
+        speed: How many seconds pass on it in one second of this machine. 0 halts it: then only `advance` moves it.
+        start: The time at which it starts. Default: now.
 
     Raises:
-        ValueError: The speed is negative or no number.
+        ValueError: The speed is negative, infinite or not a number.
     """
 
     def __init__(self, speed: float = 1.0, *, start: datetime | None = None) -> None:
@@ -42,10 +41,10 @@ class Clock:
         return datetime.fromtimestamp(self.time(), UTC)
 
     def advance(self, seconds: float) -> None:
-        """Move it forward; what falls due by that happens.
+        """Move it forward. What becomes due by that happens now.
 
         Raises:
-            ValueError: It cannot go back.
+            ValueError: The seconds are negative.
         """
         if seconds < 0:
             raise ValueError("A clock cannot be advanced by less than nothing.")
@@ -54,7 +53,7 @@ class Clock:
             self._changed.notify_all()
 
     def wake(self) -> None:
-        """Let everybody who waits look again whether they were interrupted."""
+        """Let every wait look at once whether it was interrupted."""
         with self._changed:
             self._changed.notify_all()
 
@@ -62,11 +61,11 @@ class Clock:
         """Wait for a time on this clock.
 
         Args:
-            moment: Seconds since 1970; infinity waits for the interruption.
-            interrupted: Whether to give up. Looked at often, and at once after `wake`.
+            moment: Seconds since 1970. Infinity waits until the interruption.
+            interrupted: Tells whether to give up. Called often, and at once after `wake`.
 
         Returns:
-            True at that time, False when interrupted before it.
+            True at that time; False when it was interrupted before.
         """
         with self._changed:
             while not interrupted():

@@ -1,4 +1,4 @@
-"""`onnx-inference local`: deploy the app to an embedded cloud and serve it until Ctrl-C."""
+"""`onnx-inference local`: deploys the app to an embedded cloud and serves it until Ctrl-C."""
 
 import contextlib
 import signal
@@ -22,8 +22,8 @@ from onnx_inference.local import (
     LocalTwin,
     SynthesisError,
 )
-from onnx_inference.local.cloud.embedded_cloud import DEFAULT_ACCOUNT, DEFAULT_REGION
 from onnx_inference.local.cloud.state import StateError
+from onnx_inference.local.credentials import DEFAULT_ACCOUNT, DEFAULT_REGION
 from onnx_inference.local.lambda_host.invocation import NotServed
 from onnx_inference.local.load.command import duration as load_duration
 from onnx_inference.local.load.command import rate as load_rate
@@ -83,12 +83,12 @@ _FAILURES = (
     type=click.FloatRange(min=0.0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Of the clock that idle expiry, schedules and scaling run on.",
+    help="Speed of the clock that idle expiry, schedules and scaling run on.",
 )
 @click.option(
     "--max-environments",
     type=click.IntRange(1),
-    help="Of one function version, provisioned ones not counted. Default: two per processor, at least 10.",
+    help="Most environments of a function version, without provisioned ones. Default: two per processor, at least 10.",
 )
 @click.option(
     "--load", "rate", callback=load_rate, metavar="RATE", help="Send requests to the first API, like 20rps; then end."
@@ -112,12 +112,12 @@ _FAILURES = (
     "--dashboard",
     "dashboard_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw the deployed dashboards here, with what the load made of them.",
+    help="Draw the deployed dashboards here, with the metrics of the load.",
 )
 @click.option(
     "--body",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What to send. Default: what the model says that it takes, with zeros.",
+    help="File with the request's body. Default: zeros for every input that the model declares.",
 )
 @click.option("--path", metavar="PATH", help="Where to send --body, after the API's URL.")
 @click.option("-v", "--verbose", is_flag=True, help="Print embedded metrics too.")

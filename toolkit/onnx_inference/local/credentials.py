@@ -1,21 +1,23 @@
-"""The dummy credentials by which everything talks to the embedded cloud."""
+"""The dummy credentials with which clients call the embedded cloud."""
 
 from dataclasses import dataclass
 
+DEFAULT_ACCOUNT = "000000000000"
+DEFAULT_REGION = "us-east-1"
 SECRET_ACCESS_KEY = "onnx-inference-local"
 
 
 @dataclass(frozen=True)
 class LocalCredentials:
-    """Where the embedded cloud listens, and the credentials it knows.
+    """The embedded cloud's endpoint, and the credentials for one account and region.
 
-    The access key is the account id: that is how the embedded cloud tells accounts apart.
+    The access key is the account id, because the embedded cloud tells accounts apart by it.
 
     Attributes:
-        endpoint_url: Where every service answers.
+        endpoint_url: The URL at which every service answers.
         account: The account.
         region: The region.
-        code_deploy_url: Where CodeDeploy answers, which the embedded cloud does not have. Default: nowhere.
+        code_deploy_url: The URL at which the stand-in for CodeDeploy answers. Default: it does not answer.
     """
 
     endpoint_url: str
@@ -30,16 +32,16 @@ class LocalCredentials:
 
     @property
     def secret_access_key(self) -> str:
-        """The one secret of the embedded cloud; signatures at its endpoints are checked against it."""
+        """The one secret of the embedded cloud. The signatures of requests to APIs are checked against it."""
         return SECRET_ACCESS_KEY
 
     def endpoints(self) -> dict[str, str]:
-        """The variables that tell an AWS SDK where the services answer."""
+        """The environment variables that tell an AWS SDK where the services answer."""
         elsewhere = {} if self.code_deploy_url is None else {"AWS_ENDPOINT_URL_CODEDEPLOY": self.code_deploy_url}
         return {"AWS_ENDPOINT_URL": self.endpoint_url, **elsewhere}
 
     def environment(self) -> dict[str, str]:
-        """The variables that point any AWS SDK or the CDK CLI at the embedded cloud."""
+        """The environment variables that make an AWS SDK or the CDK CLI use the embedded cloud."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
@@ -50,5 +52,5 @@ class LocalCredentials:
         }
 
     def export_lines(self) -> str:
-        """The same as lines for a shell."""
+        """The same variables as `export` lines for a shell."""
         return "\n".join(f"export {name}={value}" for name, value in self.environment().items())

@@ -1,4 +1,4 @@
-"""One URL that the twin serves."""
+"""A URL that the twin serves."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -8,17 +8,17 @@ from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What one URL leads to.
+    """A stage of an API, or a function URL, as it is served here.
 
     Attributes:
         kind: `HTTP API`, `REST API` or `Function URL`.
         stack: The stack it belongs to.
         logical_id: The API's logical id in the template.
         url: Where it is served here; ends with a slash.
-        aws_url: The URL that CloudFormation's outputs name.
+        aws_url: The URL that it has on AWS, as in the outputs of the stack.
         auth: How requests are authorised.
         functions: The functions behind it, with their aliases.
-        note: What of it is not served as on AWS.
+        note: What is not served as on AWS; empty when everything is.
     """
 
     kind: str
@@ -36,9 +36,10 @@ class Endpoint:
         return self.functions[0].name if self.functions else ""
 
     def localise(self, url: str) -> str | None:
-        """The URL here for a URL of this API; None when it is another's.
+        """The URL here for a URL of this API on AWS; None for any other URL.
 
-        The API's id decides, the first label of the host: the embedded cloud puts a domain of its own behind it.
+        Only the first two labels of the host are compared (the API's id and the service), because the embedded cloud
+        has a domain of its own.
         """
         base, given = urlsplit(self.aws_url), urlsplit(url)
         if not given.hostname or given.hostname.split(".")[:2] != (base.hostname or "").split(".")[:2]:

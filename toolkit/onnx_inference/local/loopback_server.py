@@ -1,4 +1,4 @@
-"""A threaded HTTP/1.1 server on loopback that starts and stops at once and leaves no connection behind."""
+"""A threaded HTTP/1.1 server on loopback. It stops at once and closes every connection."""
 
 import contextlib
 import socket
@@ -14,8 +14,8 @@ LOOPBACK = "127.0.0.1"
 class LoopbackServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """Accepts connections on 127.0.0.1 and serves each in a thread.
 
-    `socketserver`'s own loop polls, and takes half a second to stop; this one blocks in `accept` and is woken by
-    closing the socket.
+    The loop of `socketserver` polls and takes half a second to stop. This one blocks in `accept`, and closing the
+    socket ends it.
 
     Args:
         handler: The request handler's class.
@@ -76,7 +76,7 @@ class LoopbackServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no error of the server."""
+        """Print nothing when the client has gone away; that is not an error of the server."""
         if isinstance(sys.exc_info()[1], OSError):
             return
         super().handle_error(request, client_address)
@@ -90,7 +90,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def version_string(self) -> str:
-        """The Server header says nothing of the machine."""
+        """The value of the Server header; it tells nothing about this machine."""
         return "onnx-inference"
 
     def log_message(self, format: str, *args: object) -> None:

@@ -16,12 +16,17 @@ from onnx_inference.local.lambda_host.invocation import InvocationRecord
 
 
 class Report:
-    """Prints tables and lines to a console."""
+    """Prints tables and lines to a console.
+
+    Args:
+        console: Where to print.
+        verbose: Print the lines of embedded metrics too.
+    """
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
         self.console = console
         self._verbose = verbose
-        #: Print no lines of requests, invocations and logs, while something else is shown.
+        #: True prints no lines of requests, invocations and logs, while something else is shown.
         self.quiet = False
 
     def say(self, text: str, style: str = "") -> None:
@@ -49,12 +54,12 @@ class Report:
                 "\n".join(commands.get(str(f), "") for f in endpoint.functions),
             )
         self.console.print(table)
-        # Once more as plain lines: a narrow terminal folds what one wants to copy.
+        # Once more as plain lines, because a narrow terminal folds the URLs in the table.
         for endpoint in endpoints:
             self.say(f"{endpoint.kind}: {endpoint.url}", style="bold")
 
     def event_sources(self, sources: Iterable[EventSource]) -> None:
-        """The table of the queues and streams whose events are carried to functions, topics and buses."""
+        """The table of event source mappings and pipes, from queues and streams to functions, topics and buses."""
         table = Table(title="Event sources", title_justify="left")
         for heading in ("From", "To", "Note"):
             table.add_column(heading, overflow="fold")
@@ -64,7 +69,7 @@ class Report:
             self.console.print(table)
 
     def recorded_only(self, entries: Iterable[RecordedOnly]) -> None:
-        """The table of what the templates contain and the twin does not run."""
+        """The table of resource types that the twin records and does not run."""
         table = Table(title="Recorded only: deployed, but without effect here", title_justify="left")
         for heading in ("Resource type", "Count", "Here"):
             table.add_column(heading, overflow="fold")
@@ -74,7 +79,7 @@ class Report:
             self.console.print(table)
 
     def rollouts(self, rollouts: Iterable[Rollout]) -> None:
-        """How aliases went over to new versions, a line each, with the alarms that nobody watched."""
+        """A line for each rollout of an alias, and one for each alarm that was not watched."""
         for rollout in rollouts:
             steps = ", ".join(f"{step.percentage} %" for step in rollout.steps)
             hooks = ", ".join(f"{hook.event} {hook.status}" for hook in rollout.hooks) or "no hooks"

@@ -1,110 +1,79 @@
 """The local twin: an embedded cloud, a Lambda host and a gateway, and what is deployed to them."""
 
 import functools
-import json
 import shutil
 import tempfile
 import threading
-import time
-import uuid
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 from onnx_inference.local.clock import Clock
-from onnx_inference.local.cloud.embedded_cloud import DEFAULT_ACCOUNT, DEFAULT_REGION, EmbeddedCloud
-from onnx_inference.local.cloudwatch import published
+from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
+from onnx_inference.local.cloud.zip_functions import invoke_zip
 from onnx_inference.local.cloudwatch.alarms import AlarmsWatched
+from onnx_inference.local.cloudwatch.metrics import Metrics
 from onnx_inference.local.cloudwatch.observations import Observations
-from onnx_inference.local.cloudwatch.published import ApiRequest
 from onnx_inference.local.cloudwatch.queue_sampler import QueueSampler
 from onnx_inference.local.code_deploy.rollout import Rollout
 from onnx_inference.local.code_deploy.stand_in import CodeDeployStandIn
-from onnx_inference.local.credentials import LocalCredentials
+from onnx_inference.local.credentials import DEFAULT_ACCOUNT, DEFAULT_REGION, LocalCredentials
 from onnx_inference.local.dashboard.page import Dashboard
 from onnx_inference.local.dashboard.widgets import read_widgets
-from onnx_inference.local.deployment.cdk_cli import CdkCli, CdkCliError, CliRun
-from onnx_inference.local.deployment.cloud_assembly import CloudAssembly, StackArtifact
-from onnx_inference.local.deployment.quick_path import DeployedStack, DeploymentError, QuickDeployment, stack_resources
-from onnx_inference.local.deployment.synthesis import CdkApp
-from onnx_inference.local.deployment.template_coverage import RecordedOnly, recorded_only
+from onnx_inference.local.deployment.cdk_cli import CdkCliError, CliRun
+from onnx_inference.local.deployment.cloudformation import DeployedStack, DeploymentError
+from onnx_inference.local.deployment.deployment import Deployment, DeploymentSource
+from onnx_inference.local.deployment.template_coverage import RecordedOnly
 from onnx_inference.local.endpoint import Endpoint
 from onnx_inference.local.event_sources.event_sources import EventSource, EventSources
-from onnx_inference.local.gateway.gateway import FUNCTION_URL, DeployedApi, Gateway, deployed_apis
+from onnx_inference.local.gateway.gateway import DeployedApi, Gateway, deployed_apis
 from onnx_inference.local.gateway.http_server import RequestRecord
 from onnx_inference.local.lambda_host.container_engine import ContainerEngine
 from onnx_inference.local.lambda_host.environment_records import REQUEST, EnvironmentRecord, Throttle
-from onnx_inference.local.lambda_host.execution_environment import require_runtime_client
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 from onnx_inference.local.lambda_host.function_logs import FunctionLogs, LogLine, MetricDatum
-from onnx_inference.local.lambda_host.host import HostLimits, InitFailed, LambdaHost
-from onnx_inference.local.lambda_host.image_asset import ImageAsset, ImageAssets
+from onnx_inference.local.lambda_host.host import HostLimits, LambdaHost
+from onnx_inference.local.lambda_host.image_asset import ImageAssets
 from onnx_inference.local.lambda_host.invocation import InvocationRecord, InvocationResult
+from onnx_inference.local.lambda_host.pre_initialisation import InitFailed
+from onnx_inference.local.lambda_host.runtime_process import require_runtime_client
+from onnx_inference.local.load.load_runner import LoadRunner
 from onnx_inference.local.load.load_test import LoadError, LoadPlan, LoadResult, LoadTest
-from onnx_inference.local.load.request_body import LoadRequest, inference_request, metadata_path, model_of
-from onnx_inference.local.load.summary import functions_environments
+from onnx_inference.local.load.request_body import LoadRequest
 from onnx_inference.local.schedules.agenda import Agenda
-from onnx_inference.local.schedules.scaling import Scaling, ScalingChange, is_run_here
+from onnx_inference.local.schedules.scaling import Scaling, ScalingChange
 from onnx_inference.local.schedules.schedule import ScheduleFiring
 from onnx_inference.local.schedules.timetable import Timetable
 
 _FUNCTION = "AWS::Lambda::Function"
-_NESTED_STACK = "AWS::CloudFormation::Stack"
 _ALARM = "AWS::CloudWatch::Alarm"
 _DASHBOARD = "AWS::CloudWatch::Dashboard"
-_KEPT_REQUESTS = 20_000
-
-
-class IncompleteDeployment(AssertionError):
-    """Logical ids of a template are missing from the deployed stack."""
-
-
-@dataclass(frozen=True)
-class DeploymentSource:
-    """What to deploy, and how.
-
-    Attributes:
-        directory: The project, with its `cdk.json`. Default: the working directory.
-        app: The app's command. Default: that of `cdk.json`.
-        context: Context values for the app.
-        assembly: A cloud assembly to deploy instead of running an app.
-        stacks: The stacks, with those they depend on. Default: all.
-        cdk_cli: Deploy by the real CDK CLI instead of CloudFormation's API.
-    """
-
-    directory: Path = field(default_factory=Path.cwd)
-    app: str | None = None
-    context: Mapping[str, str] = field(default_factory=dict)
-    assembly: Path | None = None
-    stacks: tuple[str, ...] = ()
-    cdk_cli: bool = False
 
 
 class LocalTwin:
     """A CDK app, deployed and served on this machine. A context manager; safe to use from many threads.
 
-    Nothing of it is told what the app contains: it serves what the templates say.
+    It serves what the templates contain, and needs to know nothing else of the app. A process can run one twin at a
+    time.
 
     Args:
-        account: The account of stacks that leave it open.
-        region: The region of stacks that leave it open.
-        first_port: The port of the first API, the next ones follow. Default: free ports.
+        account: The account of stacks that name none.
+        region: The region of stacks that name none.
+        first_port: The port of the first API; the next APIs get the next ports. Default: free ports.
         enforce_auth: False lets every request through, signed or not.
-        container_engine: `podman` or `docker`, to really build images, push them to the embedded cloud and run them in
-            containers; only with `cdk_cli`. Default: none is needed, the staged directories run in processes.
-        limits: What the Lambda host allows itself on this machine.
-        state_directory: Where the cloud's state is kept when the twin stops: stacks, tables, objects, queues with what
-            is on them. A twin that starts with it goes on from there once the same app is deployed again, which changes
-            nothing that did not change. Default: a twin begins empty and leaves nothing behind.
+        container_engine: `podman` or `docker`: images are built, pushed to the embedded cloud and run in containers.
+            Needs `cdk_cli`. Default: nothing is built; the staged directories run in processes.
+        limits: Limits of the Lambda host on this machine.
+        state_directory: Where the cloud's state is kept when the twin stops: stacks, tables, objects, queues and their
+            messages. A twin that is started with it goes on from there, once the same app is deployed again; that
+            changes nothing that did not change. Default: a twin begins empty and leaves nothing behind.
         clock: What idle expiry, schedules and scaling run on. Default: this machine's time.
         on_request: Called with the record of each answered request.
         on_invocation: Called with the record of each invocation that no request made.
-        on_log: Called with each line a function prints.
+        on_log: Called with each line that a function prints.
         on_firing: Called with the record of each firing of a schedule.
     """
 
@@ -124,40 +93,31 @@ class LocalTwin:
         on_log: Callable[[LogLine], None] | None = None,
         on_firing: Callable[[ScheduleFiring], None] | None = None,
     ) -> None:
+        #: The twin's clock.
+        self.clock = clock or Clock()
         self._account = account
         self._region = region
         self._first_port = first_port
         self._enforce_auth = enforce_auth
-        self._container_executable = container_engine
-        self._container_engine: ContainerEngine | None = None
+        self._container_engine = container_engine
         self._limits = limits or HostLimits()
+        self._on_request = on_request
         self._on_invocation = on_invocation
         self._on_firing = on_firing
-        #: The twin's clock.
-        self.clock = clock or Clock()
-        self._functions: list[FunctionArn] = []
-        self._listeners: list[Callable[[RequestRecord], None]] = [] if on_request is None else [on_request]
-        self._source: DeploymentSource | None = None
-        self._stacks: dict[str, StackArtifact] = {}
-        self._assembly: CloudAssembly | None = None
-        self._bootstrapped_by_cli = False
-        self._lock = threading.RLock()
         self._logs = FunctionLogs(self.clock)
-        self._requests: deque[ApiRequest] = deque(maxlen=_KEPT_REQUESTS)
         if on_log is not None:
             self._logs.listen(on_log)
-        self._images = ImageAssets()
         self._cloud = EmbeddedCloud(
             self._invoke_for_cloud,
             account=account,
             region=region,
             state_directory=None if state_directory is None else Path(state_directory),
-            make_snapshot=lambda arn, config: self._host.snapshot(arn, config),
+            make_snapshot=lambda config: self._host.snapshot(config),
             move_alias=lambda move: self._code_deploy.move(move),
         )
+        self._functions: list[FunctionArn] = []
+        self._lock = threading.RLock()
         self._started = False
-        #: What the CDK CLI was run with and printed, in order; empty on the quick path.
-        self.cli_runs: list[CliRun] = []
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -166,16 +126,19 @@ class LocalTwin:
 
         Raises:
             MissingExtra: The extra `local` is not installed.
-            NotServed: Functions cannot be run on this machine.
-            CloudError: The embedded cloud did not start.
+            NotServed: Functions cannot be run on this machine, or the container engine is missing.
+            CloudError: The embedded cloud did not start, or this process runs one already.
             StateError: The kept state cannot be read.
         """
         require_runtime_client()
         self._cloud.start()
         self._scratch = Path(tempfile.mkdtemp(prefix="onnx-inference-twin-"))
-        if self._container_executable is not None:
-            registry = urlsplit(self._cloud.endpoint_url).netloc
-            self._container_engine = ContainerEngine(self._container_executable, registry)
+        try:
+            engine = self._find_container_engine()
+        except BaseException:
+            self._cloud.stop()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            raise
         self._code_deploy = CodeDeployStandIn(
             self._cloud,
             self.clock,
@@ -183,16 +146,17 @@ class LocalTwin:
             logs=self._logs,
             watch=lambda names: AlarmsWatched(names, self._alarms(), self.observations, self.clock.time),
         )
+        images = ImageAssets()
         self._host = LambdaHost(
-            lookup=self._cloud.function,
+            lookup=self._cloud.functions.get,
             credentials=lambda account, region: replace(
                 self._cloud.credentials(account=account, region=region), code_deploy_url=self._code_deploy.url
             ),
-            images=self._images,
+            images=images,
             logs=self._logs,
-            run_zip=self._run_zip,
+            run_zip=functools.partial(invoke_zip, self._cloud),
             limits=self._limits,
-            container_engine=self._container_engine,
+            container_engine=engine,
             access_point=self._cloud.access_point,
             clock=self.clock,
         )
@@ -206,10 +170,25 @@ class LocalTwin:
         self._event_sources = EventSources(
             self._cloud, self._invoke_for_cloud, most_pollers=self._limits.environments_per_version
         )
-        self._quick = QuickDeployment(self._cloud, self._account, self._region, shifting=self._code_deploy.running)
-        self._start_agenda()
+        self._deployment = Deployment(
+            self._cloud,
+            images,
+            self._account,
+            self._region,
+            scratch=self._scratch,
+            container_engine=engine,
+            shifting=self._code_deploy.running,
+        )
         self._queue_sampler = QueueSampler(self._cloud, self.clock)
+        self._metrics = Metrics(self._host, self._logs, self._queue_sampler, self.clock)
+        self._load = LoadRunner(self._cloud, self._host, self.clock, signed=self._enforce_auth)
+        self._start_agenda()
         self._started = True
+
+    def _find_container_engine(self) -> ContainerEngine | None:
+        if self._container_engine is None:
+            return None
+        return ContainerEngine(self._container_engine, urlsplit(self._cloud.endpoint_url).netloc)
 
     def _start_agenda(self) -> None:
         self._agenda = Agenda(self.clock, self._look_at_schedules)
@@ -229,9 +208,9 @@ class LocalTwin:
         self._scaling.refresh()
 
     def stop(self) -> None:
-        """Stop everything: no process or port stays behind, and no file but the kept state.
+        """Stop everything. No process, port or file stays behind, except the kept state.
 
-        Messages that were with a function become visible again after their visibility timeout, as on AWS.
+        Messages that a function was working on become visible again after their visibility timeout, as on AWS.
         """
         if not self._started:
             return
@@ -267,7 +246,15 @@ class LocalTwin:
         stacks: Sequence[str] = (),
         cdk_cli: bool = False,
     ) -> list[DeployedStack]:
-        """Synthesise and deploy, and serve what was deployed. The arguments are those of `DeploymentSource`.
+        """Synthesise and deploy, and serve what was deployed.
+
+        Args:
+            directory: The project, with its `cdk.json`. Default: the working directory.
+            app: The app's command. Default: that of `cdk.json`.
+            context: Context values for the app.
+            assembly: A cloud assembly to deploy instead of running an app.
+            stacks: The names of the stacks; stacks that they depend on are deployed too. Default: all.
+            cdk_cli: Deploy with the real CDK CLI instead of CloudFormation's API.
 
         Raises:
             SynthesisError: The app failed.
@@ -277,112 +264,53 @@ class LocalTwin:
             IncompleteDeployment: Something of a template was not deployed.
             NotServed: The requirements of a processing file could not be installed.
         """
-        return self._deploy(
-            DeploymentSource(
-                directory=Path.cwd() if directory is None else Path(directory),
-                app=app,
-                context=dict(context or {}),
-                assembly=None if assembly is None else Path(assembly),
-                stacks=tuple(stacks),
-                cdk_cli=cdk_cli,
-            )
+        source = DeploymentSource(
+            directory=Path.cwd() if directory is None else Path(directory),
+            app=app,
+            context=dict(context or {}),
+            assembly=None if assembly is None else Path(assembly),
+            stacks=tuple(stacks),
+            cdk_cli=cdk_cli,
         )
+        return self._served(lambda: self._deployment.deploy(source))
 
     def update(
         self, *, context: Mapping[str, str] | None = None, assembly: Path | str | None = None
     ) -> list[DeployedStack]:
-        """Deploy again as before; the next request is answered by the new version.
+        """Deploy the same source again. The next request is answered by the new version.
 
         Args:
             context: Context values that replace those of the last deployment, or add to them.
             assembly: Another assembly, when an assembly was deployed.
 
         Raises:
-            DeploymentError: Nothing was deployed before, or as `deploy`.
+            DeploymentError: Nothing was deployed before. Otherwise the errors are those of `deploy`.
         """
-        with self._lock:
-            if self._source is None:
-                raise DeploymentError("Nothing to update: deploy first.")
-            changed = replace(self._source, context={**self._source.context, **(context or {})})
-            if assembly is not None:
-                changed = replace(changed, assembly=Path(assembly))
-            return self._deploy(changed)
+        changed = None if assembly is None else Path(assembly)
+        return self._served(lambda: self._deployment.update(context=context or {}, assembly=changed))
 
     def destroy(self) -> None:
-        """Delete the deployed stacks, by the path they were deployed by.
+        """Delete the deployed stacks, by the CDK CLI if it deployed them.
 
         Raises:
             DeploymentError: A stack could not be deleted.
             CdkCliError: The CDK CLI failed.
         """
         with self._lock:
-            if self._source is None or self._assembly is None:
-                return
-            if self._source.cdk_cli:
-                names = [stack.display_name for stack in self._stacks.values()]
-                self.cli_runs.append(self._cli(self._source).destroy(self._assembly.directory, names))
-            else:
-                for stack in reversed(self._stacks.values()):
-                    self._quick.delete(stack)
-            self._stacks.clear()
-            self._source = self._assembly = None
+            self._deployment.destroy()
             self._serve()
 
-    def _deploy(self, source: DeploymentSource) -> list[DeployedStack]:
+    def _served(self, deploy: Callable[[], list[DeployedStack]]) -> list[DeployedStack]:
+        """Deploy, and serve what is deployed then."""
         with self._lock:
-            assembly = self._synthesise(source)
-            stacks = assembly.select(source.stacks)
-            for stack in stacks:
-                self._cloud.record_only(stack.resource_types())
-                for image in stack.image_assets:
-                    asset = ImageAsset(image.tag, image.directory, image.docker_file)
-                    self._images.add(asset)
-                    # Now, so that no request has to wait for it.
-                    self._images.requirements_path(asset)
-            if self._container_engine is not None and not source.cdk_cli:
-                raise DeploymentError("Images are built by the CDK CLI: a container engine needs cdk_cli.")
             try:
-                if source.cdk_cli:
-                    self._deploy_by_cli(source, assembly, stacks)
-                else:
-                    for stack in stacks:
-                        self._quick.deploy(stack)
+                deployed = deploy()
             except (DeploymentError, CdkCliError):
                 # What was deployed before goes on; environments of a version that was rolled back do not.
                 self._host.retain(self._functions)
                 raise
-            self._source, self._assembly = source, assembly
-            self._stacks.update({stack.artifact_id: stack for stack in stacks})
-            for stack in stacks:
-                self.assert_complete(stack.stack_name)
             self._serve()
-            return [self._described(stack) for stack in stacks]
-
-    def _synthesise(self, source: DeploymentSource) -> CloudAssembly:
-        if source.assembly is not None:
-            return CloudAssembly(source.assembly)
-        output = Path(tempfile.mkdtemp(prefix="cdk.out-", dir=self._scratch))
-        return CdkApp(source.directory, source.app).synthesise(
-            output,
-            context=source.context,
-            account=self._account,
-            region=self._region,
-            environment=self._cloud.caller_environment(),
-        )
-
-    def _deploy_by_cli(self, source: DeploymentSource, assembly: CloudAssembly, stacks: list[StackArtifact]) -> None:
-        cli = self._cli(source)
-        if not self._bootstrapped_by_cli:
-            self.cli_runs.append(cli.bootstrap(assembly.directory))
-            self._bootstrapped_by_cli = True
-        if self._container_engine is None:
-            for stack in stacks:
-                self._quick.seed_images(stack)
-        self.cli_runs.append(cli.deploy(assembly.directory, [stack.display_name for stack in stacks]))
-
-    def _cli(self, source: DeploymentSource) -> CdkCli:
-        docker = None if self._container_engine is None else self._container_engine.write_shim(self._scratch)
-        return CdkCli(source.directory.resolve(), self.credentials, self._cloud.caller_environment(), docker)
+            return deployed
 
     def _serve(self) -> None:
         """Serve what is deployed now.
@@ -392,15 +320,9 @@ class LocalTwin:
         """
         apis: list[DeployedApi] = []
         functions: list[FunctionArn] = []
-        for stack in self._stacks.values():
-            account, region = self._quick.environment_of(stack)
-            resources = self._all_resources(stack.stack_name, account, region)
-            apis += deployed_apis(stack.stack_name, account, region, resources)
-            functions += [
-                FunctionArn(account, region, resource["PhysicalResourceId"])
-                for resource in resources
-                if resource["ResourceType"] == _FUNCTION
-            ]
+        for stack in self._deployment.resources():
+            apis += deployed_apis(stack.stack_name, stack.account, stack.region, stack.summaries)
+            functions += [FunctionArn(stack.account, stack.region, name) for name in stack.of_type(_FUNCTION)]
         self._functions = functions
         self._host.retain(functions)
         failure = None
@@ -414,15 +336,6 @@ class LocalTwin:
         if failure is not None:
             raise failure
 
-    def _all_resources(self, stack_name: str, account: str, region: str) -> list[dict[str, Any]]:
-        """The resources of a stack and of those nested in it."""
-        client = self._cloud.client("cloudformation", account=account, region=region)
-        resources = stack_resources(client, stack_name)
-        for resource in list(resources):
-            if resource["ResourceType"] == _NESTED_STACK:
-                resources += self._all_resources(resource["PhysicalResourceId"], account, region)
-        return resources
-
     # -- what is deployed ---------------------------------------------------------------------------------------
 
     @property
@@ -430,12 +343,17 @@ class LocalTwin:
         """The embedded cloud's endpoint and the credentials to it; they also sign requests to the APIs."""
         return self._cloud.credentials()
 
+    @property
+    def cli_runs(self) -> list[CliRun]:
+        """What the CDK CLI was run with and printed, in order; empty when it was not used."""
+        return self._deployment.cli_runs
+
     def client(self, service: str) -> Any:
         """A boto3 client of the embedded cloud."""
         return self._cloud.client(service)
 
     def endpoints(self) -> list[Endpoint]:
-        """What is served."""
+        """The URLs that are served, one for each stage of an API and for each function URL."""
         return self._gateway.endpoints()
 
     def outputs(self, stack: str | None = None, *, local: bool = False) -> dict[str, str]:
@@ -443,12 +361,9 @@ class LocalTwin:
 
         Args:
             stack: The stack's name.
-            local: Replace the URLs of APIs by those they are served at here.
+            local: Replace the URLs of APIs by the URLs at which they are served here.
         """
-        found: dict[str, str] = {}
-        for artifact in self._stacks.values():
-            if stack in (None, artifact.stack_name):
-                found.update(self._described(artifact).outputs)
+        found = self._deployment.outputs(stack)
         return {name: self.local_url(value) for name, value in found.items()} if local else found
 
     def local_url(self, url: str) -> str:
@@ -458,37 +373,33 @@ class LocalTwin:
     def assert_complete(self, stack: str) -> None:
         """Check that every logical id of a stack's template was deployed.
 
-        Resources with a condition are left out: whether they are made is the template's to say.
+        Resources with a condition are left out, because the condition decides whether they exist.
 
         Raises:
             IncompleteDeployment: Some are missing.
             KeyError: The stack was not deployed by this twin.
         """
-        artifact = next((a for a in self._stacks.values() if a.stack_name == stack), None)
-        if artifact is None:
-            raise KeyError(stack)
-        resources = artifact.template.get("Resources", {})
-        wanted = {name for name, resource in resources.items() if "Condition" not in resource}
-        deployed = {summary["LogicalResourceId"] for summary in self._quick.resources(artifact)}
-        missing = sorted(wanted - deployed)
-        if missing:
-            raise IncompleteDeployment(f"{stack}: not deployed: {', '.join(missing)}")
+        self._deployment.assert_complete(stack)
 
     def recorded_only(self) -> list[RecordedOnly]:
-        """What of the deployed templates the twin records and does not run."""
-        types = [
-            str(resource["Type"])
-            for stack in self._stacks.values()
-            for resource in stack.template.get("Resources", {}).values()
-            if not is_run_here(resource)
-        ]
-        return recorded_only(types, self._cloud.is_recorded_only)
+        """The resource types of the deployed templates that the twin records and does not run."""
+        return self._deployment.recorded_only()
 
-    def _described(self, stack: StackArtifact) -> DeployedStack:
-        found = self._quick.describe(stack)
-        if found is None:
-            raise DeploymentError(f"{stack.stack_name} is not deployed")
+    def dashboards(self) -> list[Dashboard]:
+        """The dashboards of the deployed stacks."""
+        found = []
+        for stack in self._deployment.resources():
+            client = self._cloud.client("cloudwatch", account=stack.account, region=stack.region)
+            for name in stack.of_type(_DASHBOARD):
+                body = client.get_dashboard(DashboardName=name)["DashboardBody"]
+                found.append(Dashboard(name, read_widgets(body)))
         return found
+
+    def command_of(self, function: FunctionArn) -> str:
+        """The command that a function's runtime is started with, for display."""
+        deployed = self._cloud.functions.get(function)
+        configuration = None if deployed is None else deployed.primary_configuration(function.qualifier)
+        return "" if configuration is None else " ".join(configuration.command)
 
     # -- load ---------------------------------------------------------------------------------------------------
 
@@ -501,15 +412,15 @@ class LocalTwin:
         on_progress: Callable[[LoadTest], None] | None = None,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> LoadResult:
-        """Send real requests to a deployed API, each at its time, and put together what came of them.
+        """Send real requests to a deployed API at a steady rate, and put together what came of them.
 
         Args:
-            plan: How many, when.
+            plan: The rate and the duration.
             request: What to send. Default: what the function's model says that it takes. The environment that is
                 started only to ask it is stopped again, so that the load begins as if nobody had asked.
-            url: Which of the endpoints. Default: the first.
-            on_progress: Called a few times a second, and once at the end.
-            interrupted: Ends the load early.
+            url: The endpoint to send to. Default: the first.
+            on_progress: Called a few times a second, and once at the end. An exception that it raises ends the load.
+            interrupted: Looked at often; True ends the load early.
 
         Raises:
             LoadError: Nothing is served, or there is no model to ask.
@@ -517,65 +428,7 @@ class LocalTwin:
         endpoint = next((e for e in self.endpoints() if url in (None, e.url)), None)
         if endpoint is None:
             raise LoadError("There is no such endpoint to send requests to." if url else "No API is served.")
-        service = ("lambda" if endpoint.kind == FUNCTION_URL else "execute-api") if self._enforce_auth else None
-        credentials = self._cloud.credentials()
-        names = tuple(sorted({function.name for function in endpoint.functions}))
-        if request is None:
-            request = self._request_for(endpoint, service)
-        test = LoadTest(endpoint.url, request, plan, self.clock, credentials, service)
-        self._listeners.append(test.observe)
-        started_at, began = self.clock.now(), time.perf_counter()
-        runner = threading.Thread(target=test.run, args=(interrupted,), name="load", daemon=True)
-        runner.start()
-        while runner.is_alive():
-            runner.join(timeout=0.25)
-            if on_progress is not None:
-                on_progress(test)
-        seconds, ended_at = time.perf_counter() - began, self.clock.now()
-        self._listeners.remove(test.observe)
-        lives = [record for name in names for record in self.environments(name)]
-        throttles = [t for name in names for t in self.throttles(name) if started_at <= t.at <= ended_at]
-        return LoadResult(
-            plan=plan,
-            request=request,
-            url=endpoint.url,
-            functions=names,
-            speed=self.clock.speed,
-            started_at=started_at,
-            ended_at=ended_at,
-            seconds=seconds,
-            samples=tuple(test.collected()),
-            environments=functions_environments(lives, started_at),
-            throttles=tuple(throttles),
-            late=test.late,
-        )
-
-    def _request_for(self, endpoint: Endpoint, service: str | None) -> LoadRequest:
-        """An inference request for the model behind an endpoint, which is asked what it takes."""
-        for function in endpoint.functions:
-            deployed = self._cloud.function(function)
-            version = None if deployed is None else deployed.version_of(function.qualifier, lambda: 1.0)
-            configuration = None if deployed is None or version is None else deployed.configuration(version)
-            model = None if configuration is None else model_of(configuration.environment)
-            if model is None:
-                continue
-            asking = LoadTest(endpoint.url, LoadRequest(""), LoadPlan(1, 1), self.clock, self.credentials, service)
-            status, body = asking.fetch("GET", metadata_path(model))
-            if status != 200:
-                raise LoadError(f"The model {model} answered {status} when asked what it takes: {body[:300]!r}")
-            self._host.forget_lone_requests(function.name)
-            try:
-                return inference_request(model, json.loads(body))
-            except (KeyError, TypeError, ValueError) as error:
-                raise LoadError(f"What the model {model} says that it takes cannot be sent: {error}") from error
-        raise LoadError("No model is known behind the API: give a request by --body and --path.")
-
-    def _requested(self, record: RequestRecord) -> None:
-        if record.dimensions:
-            at = self.clock.time() - record.duration_ms / 1000 * self.clock.speed
-            self._requests.append(ApiRequest(record.dimensions, at, record.status, record.duration_ms))
-        for listener in list(self._listeners):
-            listener(record)
+        return self._load.run(endpoint, plan, request=request, on_progress=on_progress, interrupted=interrupted)
 
     # -- what runs ----------------------------------------------------------------------------------------------
 
@@ -589,22 +442,22 @@ class LocalTwin:
         return self._host.records(function)
 
     def environments(self, function: str | None = None) -> list[EnvironmentRecord]:
-        """The lives of the execution environments there are and were, oldest first; of one function when it is named.
+        """The records of all execution environments so far, oldest first; of one function when it is named.
 
-        Times are the clock's. Whatever the twin shows of cold starts is counted from these records.
+        Times are on the twin's clock. Everything that the twin shows about cold starts is counted from these records.
         """
         return self._host.environment_records(function)
 
     def throttles(self, function: str | None = None) -> list[Throttle]:
-        """The invocations that were refused for want of concurrency, oldest first."""
+        """The invocations that were refused by reserved concurrency, oldest first; of one function when it is named."""
         return self._host.throttles(function)
 
     def firings(self, schedule: str | None = None) -> list[ScheduleFiring]:
-        """What schedules, rules and scheduled scaling actions fired, oldest first; one of them when it is named."""
+        """The firings of schedules, rules and scheduled scaling actions, oldest first; of one when it is named."""
         return [firing for firing in self._timetable.firings() if schedule in (None, firing.name)]
 
     def scaling(self) -> list[ScalingChange]:
-        """How Application Auto Scaling has changed provisioned concurrency, oldest first."""
+        """The changes of provisioned concurrency by Application Auto Scaling, oldest first."""
         return self._scaling.changes()
 
     def refused_schedules(self) -> dict[str, str]:
@@ -612,65 +465,34 @@ class LocalTwin:
         return {**self._timetable.refused, **self._scaling.refused}
 
     def rollouts(self) -> list[Rollout]:
-        """What the stand-in for CodeDeploy did, oldest first; also of a deployment that runs at the moment."""
+        """The rollouts by the stand-in for CodeDeploy, oldest first; also one that is under way."""
         return self._code_deploy.rollouts()
 
     def observations(self, since: float = 0.0) -> Observations:
-        """The values of metrics as AWS would have published them to CloudWatch, from a time of the clock on.
+        """The values of metrics as AWS would have published them to CloudWatch.
 
         Args:
-            since: Seconds since 1970. Default: all that is kept.
+            since: The earliest time on the twin's clock, in seconds since 1970. Default: all that is kept.
         """
-        records = [record for record in self._host.records() if record.started_at.timestamp() >= since]
-        return Observations(
-            [
-                *published.of_invocations(records, self._host.environment_records(), self.clock.speed),
-                *published.of_throttles(t for t in self._host.throttles() if t.at.timestamp() >= since),
-                *published.of_utilization(sample for sample in self._host.utilization() if sample.at >= since),
-                *published.of_requests(request for request in list(self._requests) if request.at >= since),
-                *published.of_embedded(datum for datum in self._logs.metrics() if datum.at >= since),
-                *published.of_queues(sample for sample in self._queue_sampler.samples() if sample.at >= since),
-            ]
-        )
-
-    def dashboards(self) -> list[Dashboard]:
-        """The dashboards of the deployed stacks."""
-        found = []
-        for stack in self._stacks.values():
-            account, region = self._quick.environment_of(stack)
-            client = self._cloud.client("cloudwatch", account=account, region=region)
-            for resource in self._all_resources(stack.stack_name, account, region):
-                if resource["ResourceType"] == _DASHBOARD:
-                    name = resource["PhysicalResourceId"]
-                    body = client.get_dashboard(DashboardName=name)["DashboardBody"]
-                    found.append(Dashboard(name, read_widgets(body)))
-        return found
-
-    def _alarms(self) -> dict[str, Mapping[str, Any]]:
-        return {alarm.physical_id: alarm.properties for alarm in self._cloud.recorded(_ALARM)}
+        return self._metrics.observations(since)
 
     def logs(self, function: str | None = None) -> list[LogLine]:
-        """What the functions printed, oldest first; of one function when it is named."""
+        """The lines that functions printed, oldest first; of one function when it is named."""
         return self._logs.lines(function)
 
     def metrics(self, name: str | None = None) -> list[MetricDatum]:
-        """The embedded metrics the functions printed, oldest first; of one metric when it is named."""
+        """The embedded metrics that functions printed, oldest first; of one metric when it is named."""
         return self._logs.metrics(name)
 
     def event_sources(self) -> list[EventSource]:
-        """The event source mappings of queues and the pipes there are, with what they did so far."""
+        """The event source mappings of queues and the pipes, with what they did so far."""
         return self._event_sources.sources()
 
     def processes(self) -> list[int]:
-        """The process ids of the execution environments there are at the moment."""
+        """The process ids of the current execution environments."""
         return [environment.pid for environment in self._host.environments() if environment.pid is not None]
 
-    def command_of(self, function: FunctionArn) -> str:
-        """The command that a function's runtime is started with, for display."""
-        deployed = self._cloud.function(function)
-        version = None if deployed is None else deployed.version_of(function.qualifier, lambda: 1.0)
-        configuration = None if deployed is None or version is None else deployed.configuration(version)
-        return "" if configuration is None else " ".join(configuration.command)
+    # -- what the parts call ------------------------------------------------------------------------------------
 
     def _invoke_for_cloud(self, arn: str, payload: bytes) -> InvocationResult:
         return self._invoke_recorded(FunctionArn.parse(arn), payload)
@@ -681,26 +503,11 @@ class LocalTwin:
             self._on_invocation(result.record)
         return result
 
-    def _run_zip(self, arn: FunctionArn, payload: bytes) -> InvocationResult:
-        """Run a function that is not an image: the embedded cloud does it."""
-        started_at, started = datetime.now(UTC), time.perf_counter()
-        client = self._cloud.client("lambda", account=arn.account, region=arn.region)
-        answer = client.invoke(FunctionName=str(arn), Payload=payload)
-        error = answer.get("FunctionError")
-        record = InvocationRecord(
-            request_id=str(uuid.uuid4()),
-            invoked_function_arn=str(arn),
-            function_name=arn.name,
-            function_version=str(answer.get("ExecutedVersion", "$LATEST")),
-            started_at=started_at,
-            cold_start=False,
-            init_duration_ms=None,
-            duration_ms=(time.perf_counter() - started) * 1000,
-            queued_ms=0.0,
-            memory_size_mb=0,
-            max_memory_used_mb=0,
-            status="success" if error is None else "error",
-            error_type=error,
-            log_stream="",
-        )
-        return InvocationResult(answer["Payload"].read(), error, record)
+    def _requested(self, record: RequestRecord) -> None:
+        self._metrics.requested(record)
+        self._load.observe(record)
+        if self._on_request is not None:
+            self._on_request(record)
+
+    def _alarms(self) -> dict[str, Mapping[str, Any]]:
+        return {alarm.physical_id: alarm.properties for alarm in self._cloud.recorded.of_type(_ALARM)}

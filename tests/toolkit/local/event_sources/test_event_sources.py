@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from onnx_inference.local import LocalTwin
+from tests.support.waiting import wait_until
+from tests.toolkit.local.event_sources.queues import left, messages, send
 
 APP = Path(__file__).parent / "app"
 STACK = "EventSources"
@@ -45,32 +47,6 @@ def took(twin):
     return events
 
 
-def until(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
-
-
-def send(sqs, url, *bodies):
-    ids = []
-    for start in range(0, len(bodies), 10):
-        entries = [
-            {"Id": str(number), "MessageBody": body if isinstance(body, str) else json.dumps(body)}
-            for number, body in enumerate(bodies[start : start + 10])
-        ]
-        answer = sqs.send_message_batch(QueueUrl=url, Entries=entries)
-        ids += [entry["MessageId"] for entry in answer["Successful"]]
-    return ids
-
-
-def left(sqs, url):
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    return sum(
-        int(value) for value in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values()
-    )
-
-
 def parked(twin, sqs):
     """What is on the dead-letter queue, taken off it."""
     found = sqs.receive_message(
@@ -87,7 +63,7 @@ def test_the_event_is_what_lambda_documents(twin, sqs, url, took):
         "raw": {"DataType": "Binary", "BinaryValue": b"\x00\x01"},
     }
     sent = sqs.send_message(QueueUrl=url("Plain"), MessageBody="höllo", MessageAttributes=attributes)
-    until(lambda: left(sqs, url("Plain")) == 0)
+    assert wait_until(lambda: left(sqs, url("Plain")) == 0)
     (seen,) = took("Plain")
     assert seen["arn"].endswith(":live")
     (record,) = seen["event"]["Records"]
@@ -117,7 +93,7 @@ def test_a_failing_batch_comes_again_and_goes_to_the_dead_letter_queue(twin, sqs
     before = len(took("Plain"))
     (sent,) = send(sqs, url("Plain"), {"raise": "never"})
     found = []
-    until(lambda: found.extend(parked(twin, sqs)) or found)
+    assert wait_until(lambda: found.extend(parked(twin, sqs)) or found)
     (message,) = found
     assert message["MessageId"] == sent
     assert message["Attributes"]["DeadLetterQueueSourceArn"].endswith(url("Plain").rpartition("/")[2])
@@ -147,7 +123,7 @@ def test_an_answer_counts_as_documented(answer, again):
 def test_only_the_reported_messages_come_again(twin, sqs, url, took):
     good = [{"number": number} for number in range(5)]
     ids = send(sqs, url("Partial"), *good, {"fail_until": 2})
-    until(lambda: left(sqs, url("Partial")) == 0)
+    assert wait_until(lambda: left(sqs, url("Partial")) == 0)
     seen = collections.Counter(record["messageId"] for event in took("Partial") for record in event["event"]["Records"])
     assert seen == {**dict.fromkeys(ids, 1), ids[-1]: 2}
 
@@ -155,13 +131,13 @@ def test_only_the_reported_messages_come_again(twin, sqs, url, took):
 def test_a_dying_process_loses_no_message(twin, sqs, url, took):
     send(sqs, url("Partial"), {"die": True})
     found = []
-    until(lambda: found.extend(parked(twin, sqs)) or found)
+    assert wait_until(lambda: found.extend(parked(twin, sqs)) or found)
     assert json.loads(found[0]["Body"]) == {"die": True}
 
 
 def test_a_window_gathers_more_than_ten(twin, sqs, url, took):
     send(sqs, url("Window"), *({"n": n} for n in range(150)))
-    until(lambda: left(sqs, url("Window")) == 0)
+    assert wait_until(lambda: left(sqs, url("Window")) == 0)
     sizes = [len(event["event"]["Records"]) for event in took("Window")]
     assert sum(sizes) == 150
     assert max(sizes) > 10
@@ -173,7 +149,7 @@ def test_a_batch_is_no_larger_than_an_invocation_may_be(twin, sqs, url, took):
     large = json.dumps({"text": "x" * 900_000})
     for _ in range(10):
         sqs.send_message(QueueUrl=url("Window"), MessageBody=large)
-    until(lambda: left(sqs, url("Window")) == 0)
+    assert wait_until(lambda: left(sqs, url("Window")) == 0)
     sizes = [len(event["event"]["Records"]) for event in took("Window")[before:]]
     assert sum(sizes) == 10
     assert max(sizes) <= 6
@@ -181,7 +157,7 @@ def test_a_batch_is_no_larger_than_an_invocation_may_be(twin, sqs, url, took):
 
 def test_the_maximum_concurrency_is_kept(twin, sqs, url):
     send(sqs, url("Limited"), *({"sleep": 0.3} for _ in range(8)))
-    until(lambda: left(sqs, url("Limited")) == 0)
+    assert wait_until(lambda: left(sqs, url("Limited")) == 0)
     spans = [
         (record.started_at, record.started_at + timedelta(milliseconds=record.queued_ms + record.duration_ms))
         for record in twin.invocations(twin.outputs(STACK)["LimitedName"])
@@ -193,7 +169,7 @@ def test_the_maximum_concurrency_is_kept(twin, sqs, url):
 
 def test_a_throttled_batch_is_tried_again(twin, sqs, url, took):
     send(sqs, url("Throttled"), *({"sleep": 0.2} for _ in range(6)))
-    until(lambda: left(sqs, url("Throttled")) == 0)
+    assert wait_until(lambda: left(sqs, url("Throttled")) == 0)
     assert len(took("Throttled")) >= 6
     (source,) = [source for source in twin.event_sources() if "Throttled" in source.source]
     assert source.throttled > 0
@@ -202,15 +178,9 @@ def test_a_throttled_batch_is_tried_again(twin, sqs, url, took):
 
 def test_a_filter_passes_what_matches_and_deletes_the_rest(sqs, url, took):
     send(sqs, url("Filtered"), {"kind": "wanted"}, {"kind": "other"}, "no JSON")
-    until(lambda: left(sqs, url("Filtered")) == 0)
+    assert wait_until(lambda: left(sqs, url("Filtered")) == 0)
     bodies = [record["body"] for event in took("Filtered") for record in event["event"]["Records"]]
     assert [json.loads(body) for body in bodies] == [{"kind": "wanted"}]
-
-
-def messages(sqs, url):
-    found = []
-    until(lambda: found.extend(sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])) or found)
-    return [json.loads(message["Body"]) for message in found]
 
 
 def test_a_pipe_carries_what_its_filter_passes(twin, sqs, url):
@@ -228,7 +198,7 @@ def test_a_pipe_carries_what_its_filter_passes(twin, sqs, url):
 def test_ten_at_a_time_is_fast(twin, sqs, url):
     began = time.monotonic()
     send(sqs, url("Partial"), *({"n": n} for n in range(1000)))
-    until(lambda: left(sqs, url("Partial")) == 0, 60)
+    assert wait_until(lambda: left(sqs, url("Partial")) == 0, 60)
     rate = 1000 / (time.monotonic() - began)
     print(f"{rate:.0f} messages per second")
     assert rate > 50
@@ -243,6 +213,6 @@ def test_a_disabled_mapping_waits_and_a_destroyed_one_ends(twin, sqs, url, took)
     assert took("Switched") == []
     assert [source.note for source in twin.event_sources() if "Switched" in source.source] == ["disabled"]
     twin.update(context={"enabled": "yes"})
-    until(lambda: len(took("Switched")) == 1)
+    assert wait_until(lambda: len(took("Switched")) == 1)
     twin.destroy()
     assert twin.event_sources() == []

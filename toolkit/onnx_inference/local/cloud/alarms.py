@@ -1,32 +1,30 @@
-"""The embedded cloud's alarms: what templates say of them is kept. A part of the adapter to MiniStack."""
+"""The embedded cloud's alarms: what templates say of them is kept."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from onnx_inference.local.cloud.patches import Patches
 from onnx_inference.local.cloud.records import RecordedResource
 
-ALARM = "AWS::CloudWatch::Alarm"
+_ALARM = "AWS::CloudWatch::Alarm"
 
 
-def keeping_handlers(
-    original: Mapping[str, Any], account: str, region: str, recorded: MutableMapping[str, RecordedResource]
-) -> dict[str, Any]:
-    """The handlers of the resource type, which keep each alarm's properties.
-
-    Alarms of metric math, which MiniStack refuses, are kept and nothing else.
+def patch_alarms(patches: Patches, account: str, region: str, recorded: MutableMapping[str, RecordedResource]) -> None:
+    """Keep the properties of each alarm. An alarm of metric math, which MiniStack refuses, is kept and nothing else.
 
     Args:
-        original: MiniStack's handlers.
+        patches: Replaces MiniStack's handlers of alarms.
         account: Where the alarms are.
         region: Where the alarms are.
         recorded: Receives each alarm, by its ARN; a deleted one leaves.
     """
+    original = patches.handlers[_ALARM]
 
     def arn_of(name: str) -> str:
         return f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}"
 
     def keep(name: str, properties: Mapping[str, Any]) -> None:
-        recorded[arn_of(name)] = RecordedResource(ALARM, name, account, region, properties)
+        recorded[arn_of(name)] = RecordedResource(_ALARM, name, account, region, properties)
 
     def create(logical_id: str, properties: Mapping[str, Any], stack_name: str) -> Any:
         if "Metrics" in properties:
@@ -53,4 +51,4 @@ def keeping_handlers(
         if "Metrics" not in properties:
             original["delete"](physical_id, properties)
 
-    return {**original, "create": create, "update": update, "delete": delete}
+    patches.handle(_ALARM, {**original, "create": create, "update": update, "delete": delete})

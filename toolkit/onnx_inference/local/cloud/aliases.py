@@ -1,23 +1,39 @@
-"""The embedded cloud's updates of aliases that a template leaves to CodeDeploy. A part of the adapter to MiniStack.
+"""The embedded cloud's updates of aliases that a template leaves to CodeDeploy.
 
-MiniStack's CloudFormation hands no update policy to what updates a resource, and does not see what the policy refers
-to: an alias would move before its hooks are there, and at once.
+MiniStack's CloudFormation knows no update policies: it would move an alias at once, and maybe before the functions
+that are its hooks exist.
 """
 
 import copy
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from onnx_inference.local.cloud.patches import Handlers, Patches, ministack
 from onnx_inference.local.cloud.records import AliasMove
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 
-#: What moves an alias that its template leaves to CodeDeploy; what it raises fails the update of the alias.
+#: Moves an alias that its template leaves to CodeDeploy; what it raises fails the update of the alias.
 AliasMover = Callable[[AliasMove], None]
+
+_ALIAS = "AWS::Lambda::Alias"
 _Deploy = Callable[..., Awaitable[None]]
 _Dependencies = Callable[[Mapping[str, Any], set[str]], set[str]]
 
 
-class AliasUpdates:
+def patch_aliases(patches: Patches, move: AliasMover | None) -> None:
+    """Let an alias with CodeDeploy's update policy be moved by `move`. Default: MiniStack moves it, at once."""
+    if move is None:
+        return
+    engine = ministack("services.cloudformation.engine")
+    updates = _AliasUpdates(move, engine, ministack("services.cloudformation")._stacks)
+    deploy = updates.remembered(ministack("services.cloudformation.stacks")._deploy_stack_async)
+    for module in ("handlers", "changesets"):
+        patches.attribute(ministack(f"services.cloudformation.{module}"), "_deploy_stack_async", deploy)
+    patches.attribute(engine, "_extract_deps", updates.dependencies(engine._extract_deps))
+    patches.handle(_ALIAS, updates.handlers(patches.handlers[_ALIAS]))
+
+
+class _AliasUpdates:
     """Wraps what MiniStack does in a deployment.
 
     Args:
@@ -33,7 +49,7 @@ class AliasUpdates:
         self._deploying: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
 
     def remembered(self, deploy: _Deploy) -> _Deploy:
-        """A deployment whose template is known while it runs: MiniStack keeps it only when it has ended."""
+        """Remember the template of a deployment while it runs; MiniStack keeps it only when it has ended."""
 
         async def deploy_and_remember(
             name: str, stack_id: str, template: Any, values: Any, *more: Any, **named: Any
@@ -47,7 +63,7 @@ class AliasUpdates:
         return deploy_and_remember
 
     def dependencies(self, original: _Dependencies) -> _Dependencies:
-        """What a resource depends on, its update policy included: hooks are updated before the alias."""
+        """Count what the update policy refers to as dependencies, so that hooks are updated before the alias."""
 
         def with_policy(resource: Mapping[str, Any], names: set[str]) -> set[str]:
             references = self._engine._intrinsic_references(resource.get("UpdatePolicy") or {})
@@ -55,7 +71,7 @@ class AliasUpdates:
 
         return with_policy
 
-    def handlers(self, original: Mapping[str, Any]) -> dict[str, Any]:
+    def handlers(self, original: Handlers) -> Handlers:
         """The handlers of the resource type, with an update that waits for the move."""
 
         def update(
@@ -71,7 +87,7 @@ class AliasUpdates:
     def _move_of(
         self, arn: str, old: Mapping[str, Any], new: Mapping[str, Any], stack_name: str, logical_id: str | None
     ) -> AliasMove | None:
-        """What CodeDeploy is to do for this update of an alias; None when it is to do nothing."""
+        """The move that CodeDeploy makes for this update of an alias; None when it makes none."""
         stack = self._stacks.get(stack_name)
         deploying = None if stack is None else self._deploying.get(stack["StackId"])
         # A rollback puts the old version back at once, as it should when something is wrong.

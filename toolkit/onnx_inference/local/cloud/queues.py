@@ -1,22 +1,21 @@
-"""The embedded cloud's queues, as the Lambda service's pollers use them: read and deleted in memory.
+"""The embedded cloud's queues. Pollers receive and delete messages in memory, without HTTP.
 
-A part of the adapter to MiniStack. Everything runs on the cloud's own event loop, where its API handlers run too:
-MiniStack replaces a queue's list of messages when it deletes, and a message that another thread appends at that moment
-would be lost.
+Everything runs on the server's event loop, where API handlers run too: MiniStack replaces a queue's list of messages
+when it deletes, and a message that another thread appends at that moment would be lost.
 """
 
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
+from onnx_inference.local.cloud.patches import Patches, ministack
+from onnx_inference.local.cloud.server import MiniStackServer
 
 
 @dataclass(frozen=True)
 class ReceivedMessage:
-    """A message in flight, with what SQS says of it."""
+    """A message in flight, with its metadata."""
 
     message_id: str
     receipt_handle: str
@@ -29,7 +28,7 @@ class ReceivedMessage:
 
 @dataclass(frozen=True)
 class QueueState:
-    """How many messages of a queue can be received, and for how long the oldest one has been there."""
+    """How many messages of a queue are visible, and the age of the oldest one in seconds; None when it is empty."""
 
     name: str
     visible: int
@@ -38,26 +37,28 @@ class QueueState:
 
 @dataclass(frozen=True)
 class Received:
-    """What one receive took off a queue, and for how long it stays invisible."""
+    """The messages of one receive, and for how many seconds they stay invisible."""
 
     messages: tuple[ReceivedMessage, ...]
     visibility_seconds: float
 
 
 class EmbeddedQueues:
-    """Receives from and deletes on queues by their ARNs, without the API's limit of ten and without HTTP.
+    """Receives and deletes messages of queues by their ARNs, without HTTP and without the API's limit of ten.
 
     Args:
-        cloud: The running cloud.
-        sqs: MiniStack's module of the service.
+        server: Where the queues are.
+        patches: Switches off MiniStack's own pollers. They invoke the version instead of the alias, and know no
+            batching window.
     """
 
-    def __init__(self, cloud: "EmbeddedCloud", sqs: Any) -> None:
-        self._cloud = cloud
-        self._sqs = sqs
+    def __init__(self, server: MiniStackServer, patches: Patches) -> None:
+        self._server = server
+        self._sqs = ministack("services.sqs")
+        patches.attribute(ministack("services.lambda_svc"), "_poll_sqs", lambda: False)
 
     def states(self) -> list[QueueState]:
-        """Every queue at this moment; read only, without waiting for the event loop."""
+        """Every queue at this moment. Does not wait for the event loop, because it only reads."""
         now, found = time.time(), []
         for _, queue in self._sqs._queues.all_items():
             messages = list(queue["messages"])
@@ -67,17 +68,17 @@ class EmbeddedQueues:
         return found
 
     def receive(self, queue_arn: str, limit: int) -> Received | None:
-        """Take visible messages for the queue's visibility timeout; those received too often move to its DLQ.
+        """Receive visible messages, for the queue's visibility timeout. Those received too often move to its DLQ.
 
         Args:
             queue_arn: The queue.
             limit: How many at most.
 
         Returns:
-            What was taken, which may be nothing; None when there is no such queue.
+            The messages, which may be none; None when there is no such queue.
         """
         account, region = _scope(queue_arn)
-        return self._cloud.run(lambda: self._receive(queue_arn, limit), account=account, region=region)
+        return self._server.run(lambda: self._receive(queue_arn, limit), account=account, region=region)
 
     def _receive(self, queue_arn: str, limit: int) -> Received | None:
         queue = self._sqs._queue_by_arn(queue_arn)
@@ -104,7 +105,7 @@ class EmbeddedQueues:
         )
 
     def delete(self, queue_arn: str, receipt_handles: Iterable[str]) -> None:
-        """Delete messages; a handle that a later receive replaced deletes nothing."""
+        """Delete messages. A handle deletes nothing once the message was received again."""
         handles = set(receipt_handles)
         account, region = _scope(queue_arn)
 
@@ -114,7 +115,7 @@ class EmbeddedQueues:
                 queue["messages"] = [m for m in queue["messages"] if m.get("receipt_handle") not in handles]
 
         if handles:
-            self._cloud.run(delete, account=account, region=region)
+            self._server.run(delete, account=account, region=region)
 
 
 def _scope(arn: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What the embedded cloud knows of deployed resources that it does not run itself."""
+"""Deployed resources that the embedded cloud does not run itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class CloudSchedule:
     """A schedule of EventBridge Scheduler, or a rule with a schedule expression.
 
     Attributes:
-        account: Where it is.
-        region: Where it is.
-        record: The schedule, or the rule, as the service's API describes it.
-        targets: The rule's targets; the schedule's only one.
-        is_rule: It is a rule.
+        account: Its account.
+        region: Its region.
+        record: The schedule or the rule, as the service's API describes it.
+        targets: The targets. A schedule has one.
+        is_rule: Whether it is a rule.
     """
 
     account: str
@@ -40,15 +40,15 @@ class AliasMove:
     """An update of a function's alias to another version, which its template leaves to CodeDeploy.
 
     Attributes:
-        account: Where it is.
-        region: Where it is.
+        account: The function's account.
+        region: The function's region.
         function: The function's name.
         alias: The alias's name.
-        from_version: Where it is.
-        to_version: Where it is to be.
+        from_version: The version that it points to.
+        to_version: The version that it is to point to.
         deployment_group: The physical id of CodeDeploy's deployment group.
-        before_hook: The function to run before traffic; its name or ARN.
-        after_hook: The one to run after it.
+        before_hook: The function to run before traffic is shifted; its name or ARN.
+        after_hook: The function to run after it; its name or ARN.
     """
 
     account: str

@@ -1,7 +1,7 @@
-"""Keeping the embedded cloud's state between two runs. A part of the adapter to MiniStack.
+"""Keeping the embedded cloud's state between two runs.
 
-MiniStack's own persistence writes JSON, in which sets are an error and the bodies of objects are missing; here the same
-states of its services are kept whole. The file is read by the version that wrote it, and by no other.
+MiniStack's own persistence writes JSON. It fails on sets, and leaves out the bodies of objects. Here the same states of
+its services are kept completely. Only the version of MiniStack that wrote a file reads it.
 """
 
 import io
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 _FILE = "cloud.state"
-#: What DynamoDB's own state lacks: the records of tables' streams, which pipes count their positions by.
+#: What is missing in DynamoDB's own state: the records of tables' streams. The positions of pipes refer to them.
 _STREAM_STORES = ("_stream_records", "_stream_trimmed", "_closed_streams")
 _SCOPED = ("AccountScopedDict", "AccountRegionScopedDict")
-#: What a state may consist of besides the built-in types: nothing that could run code when it is read.
+#: The only types that a state may have besides the built-in ones, so that reading it cannot run code.
 _KNOWN = {
     *(("ministack.core.responses", name) for name in _SCOPED),
     ("onnx_inference.local.cloud.records", "RecordedResource"),
@@ -46,7 +46,7 @@ def save(directory: Path, app: Any, *, port: int, recorded: Mapping[str, Any]) -
     """Write the state of every service.
 
     Args:
-        directory: Where to; made when it is missing.
+        directory: The directory to write to; created when it is missing.
         app: MiniStack's application module.
         port: The cloud's port, which the URLs in the state contain.
         recorded: The properties of the resources that are recorded only, by ARN.
@@ -100,7 +100,7 @@ def restore(content: dict[str, Any], app: Any) -> None:
 
 
 def _stores(app: Any, service: str) -> dict[str, Any]:
-    """What a service holds besides its own state, by the name of the store: S3's objects, tables' streams."""
+    """What a service has besides its own state, by the name of the store: S3's objects, tables' streams."""
     return {
         name: value._data
         for name, value in vars(app._get_module(service)).items()

@@ -1,18 +1,20 @@
-"""The embedded cloud's table streams and pipes, as the twin's own pipes read them. A part of the adapter to MiniStack.
+"""The embedded cloud's table streams and pipes, as the twin's own pipes read them.
 
-MiniStack has DynamoDB Streams, but its pipes know neither filters nor input templates nor event buses: they are kept as
-records, with the template's properties, and the twin runs them.
+MiniStack has DynamoDB Streams, but its pipes know neither filters nor input templates nor event buses. So it only
+keeps the pipes, with the properties that their template gives them, and the twin runs them.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
+from onnx_inference.local.cloud.patches import Patches, ministack
+from onnx_inference.local.cloud.server import MiniStackServer
 
-#: Where the properties of a pipe's template are kept in MiniStack's record of it.
-PROPERTIES = "TemplateProperties"
+_PIPE = "AWS::Pipes::Pipe"
+
+#: Where the properties that a pipe has in its template are kept in MiniStack's record of it.
+_PROPERTIES = "TemplateProperties"
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,20 @@ class EmbeddedStreams:
     """Reads tables' streams and the records of pipes.
 
     Args:
-        cloud: The running cloud.
-        dynamodb: MiniStack's module of the service.
-        pipes: MiniStack's module of the service.
+        server: Where they are.
+        patches: Switches off MiniStack's own pipes, and makes PartiQL statements write the tables' streams.
     """
 
-    def __init__(self, cloud: "EmbeddedCloud", dynamodb: Any, pipes: Any) -> None:
-        self._cloud = cloud
-        self._dynamodb = dynamodb
-        self._pipes = pipes
+    def __init__(self, server: MiniStackServer, patches: Patches) -> None:
+        self._server = server
+        self._dynamodb = ministack("services.dynamodb")
+        self._pipes = ministack("services.pipes")
+        patches.attribute(self._pipes, "_poll_once", lambda: None)
+        patches.after_each_change(_PIPE, self._keep_properties)
+        for name in ("insert", "update", "delete"):
+            original = getattr(self._dynamodb, f"_partiql_{name}")
+            replacement = _with_stream_records(original, self._dynamodb, inserts=name == "insert")
+            patches.attribute(self._dynamodb, f"_partiql_{name}", replacement)
 
     def pipes(self) -> list[PipeRecord]:
         """Every pipe there is."""
@@ -50,7 +57,7 @@ class EmbeddedStreams:
                 name,
                 record["Arn"],
                 record.get("CurrentState") == "RUNNING",
-                record.get(PROPERTIES) or {"Source": record.get("Source"), "Target": record.get("Target")},
+                record.get(_PROPERTIES) or {"Source": record.get("Source"), "Target": record.get("Target")},
             )
             for (account, region, name), record in self._pipes._pipes.all_items()
         ]
@@ -59,7 +66,7 @@ class EmbeddedStreams:
         """The records of a table's stream from a position on.
 
         Returns:
-            The position of the first record, which is later when older ones were dropped; and the records.
+            The position of the first record, which is later than asked for when older ones were dropped; the records.
         """
         account, region, table = _table_of(stream_arn)
 
@@ -68,29 +75,32 @@ class EmbeddedStreams:
             found = self._dynamodb.stream_records_since(table, first, limit, account_id=account, region=region)
             return first, list(found)
 
-        return self._cloud.run(read, account=account, region=region)
+        return self._server.run(read, account=account, region=region)
 
     def position(self, pipe: PipeRecord) -> int:
-        """Up to where a pipe has delivered."""
+        """The position up to which a pipe has delivered."""
         return int(self._pipes._positions.get_scoped(pipe.account, pipe.region, pipe.arn, 0))
 
     def advance(self, pipe: PipeRecord, position: int) -> None:
-        """Note up to where a pipe has delivered, unless it is gone."""
+        """Note the position up to which a pipe has delivered, unless the pipe is gone."""
         if self._pipes._pipes.get_scoped(pipe.account, pipe.region, pipe.name) is not None:
             self._pipes._positions.set_scoped(pipe.account, pipe.region, pipe.arn, position)
 
+    def _keep_properties(self, name: str, properties: Mapping[str, Any]) -> None:
+        self._pipes._pipes[name][_PROPERTIES] = dict(properties)
 
-def with_stream_records(statement: Callable[..., Any], dynamodb: Any, *, inserts: bool) -> Callable[..., Any]:
-    """A PartiQL statement's implementation that also writes the table's stream, which MiniStack's does not.
+
+def _with_stream_records(statement: Callable[..., Any], dynamodb: Any, *, inserts: bool) -> Callable[..., Any]:
+    """Let a PartiQL statement also write the table's stream, which MiniStack does not do.
 
     Args:
         statement: MiniStack's implementation of INSERT, UPDATE or DELETE.
         dynamodb: MiniStack's module of the service.
-        inserts: Whether it is that of INSERT, whose statement has the item instead of its key.
+        inserts: Whether it is INSERT: that statement has the item instead of its key.
     """
 
     def items_of(table: Mapping[str, Any], parsed: Mapping[str, Any]) -> tuple[Any, Any] | None:
-        """The partition and sort key under which the item is kept; None when the statement has no such."""
+        """The partition and sort key of the item; None when the statement has none."""
         if not inserts:
             partition, sort, _, error = dynamodb._partiql_key_target(table, parsed)
             return None if error else (partition, sort)

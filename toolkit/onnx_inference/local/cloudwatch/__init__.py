@@ -1,1 +1,1 @@
-"""Metrics as CloudWatch has them, made of the twin's own records: values, statistics, metric math, alarms."""
+"""Metrics in CloudWatch's terms, computed from the twin's own records: values, statistics, metric math, alarms."""

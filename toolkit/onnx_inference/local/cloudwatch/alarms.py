@@ -1,4 +1,4 @@
-"""Alarms, as far as they are looked at: while traffic goes over to a new version."""
+"""Alarms. They are evaluated only while traffic is shifted to a new version."""
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "LessThanOrEqualToThreshold": operator.le,
 }
 
-#: The values there are from a time on the twin's clock on.
+#: The values of metrics since a time on the twin's clock.
 Observe = Callable[[float], Observations]
 
 
@@ -27,14 +27,14 @@ class Alarm:
 
     Attributes:
         name: Its name.
-        identifier: Of the query that is compared.
+        identifier: The id of the query that is compared.
         queries: The queries, by id.
-        period: Seconds of one value.
-        periods: How many are looked at.
-        breaching: How many of these must be beyond the threshold.
-        comparison: CloudWatch's name of the operator.
+        period: The length of a period in seconds.
+        periods: How many periods are evaluated.
+        breaching: How many of these must breach the threshold.
+        comparison: CloudWatch's name of the comparison operator.
         threshold: The threshold.
-        missing_breaches: A period without a value counts as beyond the threshold.
+        missing_breaches: Whether a period without a value counts as breaching.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Alarm:
         """Read the properties of an `AWS::CloudWatch::Alarm`.
 
         Raises:
-            NotEvaluated: It compares what is not evaluated here.
+            NotEvaluated: It uses something that is not evaluated here.
         """
         comparison = str(properties["ComparisonOperator"])
         if comparison not in _COMPARISONS:
@@ -93,7 +93,7 @@ class Alarm:
         return alarm
 
     def why(self, observations: Observations, now: float) -> str | None:
-        """Why it is in alarm; None when it is not. The period that runs at the moment counts already."""
+        """Why it is in alarm; None when it is not. The current period counts already."""
         end = (now // self.period + 1) * self.period
         window = Window(end - self.periods * self.period, self.periods, self.period)
         points = evaluate(self.identifier, self.queries, observations, window).points
@@ -107,13 +107,13 @@ class Alarm:
 
 
 class AlarmsWatched:
-    """Some alarms, looked at again and again.
+    """The alarms that a rollout watches.
 
     Args:
-        names: Of the alarms.
-        properties: Of all deployed ones, by name.
-        observe: The values there are.
-        now: The time on the twin's clock.
+        names: The names of the alarms.
+        properties: The properties of all deployed alarms, by name.
+        observe: Tells the values of metrics.
+        now: Tells the time on the twin's clock.
     """
 
     def __init__(
@@ -135,16 +135,16 @@ class AlarmsWatched:
                 self._alarms.append(Alarm.of(name, properties[name]))
             except NotEvaluated as error:
                 unwatched.append((name, str(error)))
-        #: Those that cannot be evaluated here, with the reason.
+        #: The names of the alarms that cannot be evaluated here, with the reason.
         self.unwatched = tuple(unwatched)
 
     @property
     def watched(self) -> tuple[str, ...]:
-        """The names of those that are evaluated."""
+        """The names of the alarms that are evaluated."""
         return tuple(alarm.name for alarm in self._alarms)
 
     def in_alarm(self) -> str | None:
-        """The first one that is in alarm, and why; None when none is."""
+        """Why the first alarm that is in alarm is so; None when none is."""
         now = self._now()
         longest = max((alarm.period * alarm.periods for alarm in self._alarms), default=None)
         if longest is None:

@@ -1,7 +1,7 @@
-"""CloudWatch's metric math, as far as the library's dashboards and alarms use it.
+"""The part of CloudWatch's metric math that the library's dashboards and alarms use.
 
-Numbers, ids of other queries, `+ - * /`, parentheses, `FILL(id, number)` and `PERIOD(id)`. What else CloudWatch knows
-is refused with its name, never guessed.
+That is numbers, ids of other queries, `+ - * /`, parentheses, `FILL(id, number)` and `PERIOD(id)`. Everything else is
+refused by its name.
 """
 
 import operator
@@ -22,21 +22,21 @@ _OPERATORS: dict[str, Callable[[float, float], float]] = {
 
 
 class NotEvaluated(ValueError):
-    """An expression uses what is not evaluated here; the message names it."""
+    """An expression uses something that is not evaluated here; the message names it."""
 
 
 def evaluate(expression: str, window: Window, lookup: Callable[[str], Series]) -> Series:
     """The value of an expression in each period.
 
-    A period has one where all that is needed has one; a division by zero has none, as in CloudWatch.
+    A period has no value when one of the operands has none there, or after a division by zero, as in CloudWatch.
 
     Args:
         expression: The expression.
         window: The periods.
-        lookup: The series of another query by its id; raises `KeyError` when there is none.
+        lookup: Gives the series of another query by its id; raises `KeyError` when there is none.
 
     Raises:
-        NotEvaluated: It uses something else, or an unknown id.
+        NotEvaluated: It uses something that is not evaluated here, or an unknown id.
     """
     value = _Parser(expression, window, lookup).parse()
     if isinstance(value, float):

@@ -1,12 +1,12 @@
 """Single values of metrics, as services publish them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What CloudWatch tells metrics apart by."""
+    """A metric: CloudWatch tells metrics apart by namespace, name and dimensions."""
 
     namespace: str
     name: str
@@ -28,10 +28,10 @@ class Observation:
 
 
 class Observations:
-    """The values of every metric, to be asked for by metric.
+    """The values of metrics, by metric.
 
     Args:
-        values: All of them.
+        values: The values of all metrics.
     """
 
     def __init__(self, values: Iterable[Observation]) -> None:
@@ -42,7 +42,3 @@ class Observations:
     def of(self, metric: Metric) -> list[tuple[float, float]]:
         """The times and values of a metric; empty when it has none."""
         return self._values.get(metric, [])
-
-    def metrics(self) -> Iterator[Metric]:
-        """The metrics that have values."""
-        yield from self._values

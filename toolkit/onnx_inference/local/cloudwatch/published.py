@@ -1,4 +1,4 @@
-"""What AWS would publish to CloudWatch, made of the twin's own records."""
+"""The values that AWS would publish to CloudWatch, computed from the twin's own records."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from onnx_inference.local.lambda_host.invocation import InvocationRecord
 
 LAMBDA, API_GATEWAY, SQS = "AWS/Lambda", "AWS/ApiGateway", "AWS/SQS"
 
-#: What is made here of the namespaces of AWS; of any other one the functions embed the metrics in their logs.
+#: The metrics of AWS's own namespaces that are computed here. Metrics of other namespaces are in functions' logs.
 MADE_HERE = {
     LAMBDA: (
         "Invocations",
@@ -63,8 +63,8 @@ def of_invocations(
 
     Args:
         records: The invocations.
-        environments: Of the same functions, to tell which were provisioned.
-        speed: Of the twin's clock: seconds of it in one second in which functions take their time.
+        environments: The environments of the same functions, to tell which were provisioned.
+        speed: The speed of the twin's clock.
     """
     provisioned = {e.log_stream for e in environments if e.initialization_type == PROVISIONED}
     spans: dict[frozenset[tuple[str, str]], list[tuple[float, float]]] = {}
@@ -92,7 +92,7 @@ def of_invocations(
 
 
 def lambda_dimensions(record: InvocationRecord) -> list[frozenset[tuple[str, str]]]:
-    """The sets of dimensions under which Lambda publishes what it measures of an invocation."""
+    """The sets of dimensions under which Lambda publishes the metrics of an invocation."""
     name, qualifier = record.function_name, FunctionArn.parse(record.invoked_function_arn).qualifier
     resource = ("Resource", name if qualifier is None else f"{name}:{qualifier}")
     function = ("FunctionName", name)
@@ -103,7 +103,7 @@ def lambda_dimensions(record: InvocationRecord) -> list[frozenset[tuple[str, str
 
 
 def of_throttles(throttles: Iterable[Throttle]) -> Iterator[Observation]:
-    """Lambda's refusals, by function and alias: no version was chosen for them."""
+    """Lambda's throttles, by function and alias. They have no version, because none was chosen yet."""
     for throttle in throttles:
         name = throttle.function_name
         resource = name if throttle.qualifier is None else f"{name}:{throttle.qualifier}"
@@ -122,7 +122,7 @@ def of_utilization(samples: Iterable[UtilizationSample]) -> Iterator[Observation
 
 
 def of_requests(requests: Iterable[ApiRequest]) -> Iterator[Observation]:
-    """API Gateway's metrics of each request; the names for errors of both kinds of API."""
+    """API Gateway's metrics of each request, with the names that HTTP APIs and REST APIs have for errors."""
     for request in requests:
         client, server = float(400 <= request.status < 500), float(request.status >= 500)
         values = {"Count": 1.0, "Latency": request.duration_ms}
@@ -132,7 +132,7 @@ def of_requests(requests: Iterable[ApiRequest]) -> Iterator[Observation]:
 
 
 def of_embedded(data: Iterable[MetricDatum]) -> Iterator[Observation]:
-    """What functions embed in their logs."""
+    """The metrics that functions embed in their logs."""
     for datum in data:
         metric = Metric.of(datum.namespace, datum.name, datum.dimensions)
         for value in datum.values:
@@ -140,7 +140,7 @@ def of_embedded(data: Iterable[MetricDatum]) -> Iterator[Observation]:
 
 
 def of_queues(samples: Iterable[QueueSample]) -> Iterator[Observation]:
-    """The samples of queues."""
+    """SQS's metrics, from samples of the queues."""
     for sample in samples:
         dimensions = [("QueueName", sample.queue)]
         yield Observation(
@@ -151,7 +151,7 @@ def of_queues(samples: Iterable[QueueSample]) -> Iterator[Observation]:
 
 
 def _running_at_once(spans: list[tuple[float, float]]) -> Iterator[tuple[float, int]]:
-    """How many ran, whenever one began."""
+    """How many invocations ran at once, each time that one began."""
     running = 0
     for at, change in sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans]):
         running += change

@@ -1,4 +1,4 @@
-"""What a dashboard or an alarm asks for: metrics and expressions over them, by id."""
+"""The queries of dashboards and alarms: metrics, and expressions over other queries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,13 +31,13 @@ def evaluate(identifier: str, queries: Mapping[str, Query], observations: Observ
     """The series of one query.
 
     Args:
-        identifier: Of the query.
-        queries: All of them, by id.
-        observations: The values there are.
+        identifier: The id of the query.
+        queries: All queries, by id.
+        observations: The values of metrics.
         window: The periods.
 
     Raises:
-        NotEvaluated: It uses what is not evaluated or not measured here.
+        NotEvaluated: It uses something that is not evaluated or not measured here.
         KeyError: There is no such query.
     """
     query = queries[identifier]
@@ -49,10 +49,10 @@ def evaluate(identifier: str, queries: Mapping[str, Query], observations: Observ
 
 
 def refuse_unmeasured(query: MetricQuery) -> None:
-    """Check that a metric can be had here.
+    """Check that the twin measures a metric and computes the statistic.
 
     Raises:
-        NotEvaluated: The twin has nothing that it could be made of.
+        NotEvaluated: It does not.
     """
     if not published.is_made_here(query.metric):
         raise NotEvaluated(f"{query.metric.namespace} {query.metric.name} is not measured here")

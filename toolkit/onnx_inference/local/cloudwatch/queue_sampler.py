@@ -1,4 +1,4 @@
-"""Looks at the queues now and then, because nothing else records how deep they were."""
+"""Samples the queues once a second, because nothing else records how many messages they had."""
 
 import threading
 from collections import deque
@@ -15,8 +15,8 @@ class QueueSampler:
     """Samples every queue once a second of this machine.
 
     Args:
-        cloud: The embedded cloud, which has the queues.
-        clock: What the times of samples are of.
+        cloud: The embedded cloud.
+        clock: The clock of the samples' times.
     """
 
     def __init__(self, cloud: EmbeddedCloud, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""A metric over time: one number for each period."""
+"""A metric over time: one value per period."""
 
 import math
 from collections import defaultdict
@@ -10,12 +10,12 @@ from onnx_inference.local.cloudwatch import statistics
 
 @dataclass(frozen=True)
 class Window:
-    """The periods that are looked at, aligned as CloudWatch aligns them: to multiples of the period since 1970.
+    """Successive periods, aligned as in CloudWatch: to multiples of the period since 1970.
 
     Attributes:
         first: When the first period begins, in seconds since 1970.
         count: How many there are.
-        period: Of one, in seconds.
+        period: The length of each, in seconds.
     """
 
     first: float
@@ -24,23 +24,19 @@ class Window:
 
     @classmethod
     def around(cls, begin: float, end: float, period: float) -> "Window":
-        """The periods that have a part between two times."""
+        """The periods that overlap with the time between two moments."""
         first = math.floor(begin / period)
         return cls(first * period, max(1, math.ceil(end / period) - first), period)
 
-    def starts(self) -> list[float]:
-        """When each period begins."""
-        return [self.first + number * self.period for number in range(self.count)]
-
     def index(self, at: float) -> int | None:
-        """Which period a time is in; None when in none of them."""
+        """The index of the period that a time is in; None when it is in none."""
         number = math.floor((at - self.first) / self.period)
         return number if 0 <= number < self.count else None
 
 
 @dataclass(frozen=True)
 class Series:
-    """Numbers by the index of their period; periods without a value are missing."""
+    """Values by the index of their period. A period without a value is missing."""
 
     window: Window
     points: Mapping[int, float]

@@ -1,4 +1,4 @@
-"""CloudWatch's statistics: one number of the values of a period."""
+"""CloudWatch's statistics: they make one number of the values of a period."""
 
 import math
 import re
@@ -16,14 +16,14 @@ def is_known(statistic: str) -> bool:
 def of(statistic: str, values: Sequence[float]) -> float:
     """One statistic of at least one value.
 
-    CloudWatch does not say how it interpolates percentiles. Here they are linear between the two nearest values.
+    Percentiles are interpolated linearly between the two nearest values. CloudWatch does not document how it does it.
 
     Args:
         statistic: `Sum`, `Average`, `Minimum`, `Maximum`, `SampleCount` or a percentile like `p99`.
         values: In any order.
 
     Raises:
-        ValueError: It is another statistic.
+        ValueError: The statistic is not one of these.
     """
     if statistic == "Sum":
         return math.fsum(values)

@@ -1,1 +1,1 @@
-"""A small stand-in for CodeDeploy: it does the steps by which CodeDeploy moves a function's alias, and nothing else."""
+"""A small stand-in for CodeDeploy: it moves a function's alias to a new version as CodeDeploy does."""

@@ -1,4 +1,4 @@
-"""How traffic goes over: what a deployment configuration says, CodeDeploy's own by their names."""
+"""Deployment configurations: how much traffic is shifted, and when."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,12 +12,12 @@ ALL_AT_ONCE = "CodeDeployDefault.LambdaAllAtOnce"
 
 @dataclass(frozen=True)
 class TrafficRouting:
-    """Parts of the traffic, and the time between them.
+    """The steps in which traffic is shifted.
 
     Attributes:
-        percentage: Of the first part; with `linear` of each.
-        minutes: Between two parts.
-        linear: Parts of this size one after another, instead of one part and then the rest.
+        percentage: The share of the first step; of each step when `linear` is true.
+        minutes: The time between two steps.
+        linear: Steps of the same size, instead of one step and then the rest.
     """
 
     percentage: int
@@ -30,10 +30,10 @@ class TrafficRouting:
 
         Args:
             name: Its name.
-            properties: Of the template's own configuration of this name.
+            properties: Its properties, when it is a resource of the template. Default: it is one of CodeDeploy's own.
 
         Raises:
-            ValueError: Nothing is known of it.
+            ValueError: There is no such configuration.
         """
         routing = dict((properties or {}).get("TrafficRoutingConfig") or {})
         kind = routing.get("Type")
@@ -54,7 +54,7 @@ class TrafficRouting:
         raise ValueError(f"The deployment configuration {name} is not known here.")
 
     def parts(self) -> Iterator[tuple[int, float]]:
-        """Percentages of the new version, each with the seconds until the next one; the last one is 100."""
+        """The percentages of the new version, each with the seconds until the next one. The last one is 100."""
         part = self.percentage
         while part < 100:
             yield part, self.minutes * 60

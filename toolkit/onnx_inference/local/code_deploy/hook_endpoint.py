@@ -1,4 +1,4 @@
-"""The one call of CodeDeploy's API that hooks make: PutLifecycleEventHookExecutionStatus, on loopback."""
+"""Serves the one operation of CodeDeploy's API that hooks call: PutLifecycleEventHookExecutionStatus."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ class Refused(Exception):
 
 
 class HookEndpoint:
-    """Takes the hooks' reports. Safe to use from many threads."""
+    """Takes the statuses that hooks report. Safe to use from many threads."""
 
     def __init__(self) -> None:
         self._statuses: dict[tuple[str, str], str | None] = {}
@@ -30,7 +30,7 @@ class HookEndpoint:
 
     @property
     def url(self) -> str:
-        """What functions know as AWS_ENDPOINT_URL_CODEDEPLOY."""
+        """The value of AWS_ENDPOINT_URL_CODEDEPLOY for functions."""
         return f"http://{LOOPBACK}:{self._server.port}"
 
     def close(self) -> None:
@@ -38,12 +38,12 @@ class HookEndpoint:
         self._server.stop()
 
     def expect(self, deployment_id: str, execution_id: str) -> None:
-        """Take a report of this run of a hook from now on."""
+        """Accept a report of this run of a hook from now on."""
         with self._lock:
             self._statuses[deployment_id, execution_id] = None
 
     def status(self, deployment_id: str, execution_id: str) -> str | None:
-        """What was reported; None when nothing was. No report of it is taken any more."""
+        """The reported status; None when there was no report. Further reports are refused."""
         with self._lock:
             return self._statuses.pop((deployment_id, execution_id), None)
 
@@ -51,7 +51,7 @@ class HookEndpoint:
         """Take one report.
 
         Raises:
-            Refused: It is none, or of nothing that runs.
+            Refused: It is not a report, or no such hook runs.
         """
         values = request if isinstance(request, dict) else {}
         deployment_id, execution_id = values.get("deploymentId"), values.get("lifecycleEventHookExecutionId")

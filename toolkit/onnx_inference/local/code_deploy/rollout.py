@@ -1,4 +1,4 @@
-"""The record of one deployment of the stand-in: which versions, what the hooks said, how traffic went over."""
+"""The record of one rollout: the versions, the hooks, the shift of traffic and the result."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ BEFORE_TRAFFIC, AFTER_TRAFFIC = "BeforeAllowTraffic", "AfterAllowTraffic"
 
 
 class RolloutFailed(RuntimeError):
-    """An alias stays at its version; the message says why. It fails the update of the stack."""
+    """An alias was not moved; the message says why. The update of the stack fails with it."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class HookRun:
     Attributes:
         event: `BeforeAllowTraffic` or `AfterAllowTraffic`.
         function: The hook's function.
-        status: `Succeeded` or `Failed` as it was reported; None when nothing was.
-        reason: Why it is a failure: the hook's own line in its log. Empty after a success.
+        status: `Succeeded` or `Failed`, as the hook reported; None when it reported nothing.
+        reason: Why it failed, from the hook's log. Empty after a success.
     """
 
     event: str
@@ -31,7 +31,7 @@ class HookRun:
 
 @dataclass(frozen=True)
 class TrafficStep:
-    """From when on which percentage of the invocations went to the new version. `at` is the twin clock's."""
+    """The percentage of invocations that goes to the new version from a time on the twin's clock on."""
 
     at: datetime
     percentage: int
@@ -39,23 +39,23 @@ class TrafficStep:
 
 @dataclass(frozen=True)
 class Rollout:
-    """One deployment so far. Times are the twin clock's.
+    """One rollout so far. Times are on the twin's clock.
 
     Attributes:
-        deployment_id: As the hooks were told.
-        deployment_group: Its name.
+        deployment_id: The id that hooks receive.
+        deployment_group: The name of the deployment group.
         configuration: The name of the deployment configuration.
         function: The function.
         alias: The alias that moves.
-        from_version: Where it was.
-        to_version: Where it was to go.
-        started_at: When CloudFormation came to the alias.
+        from_version: The version that the alias pointed to.
+        to_version: The version that it is to point to.
+        started_at: When CloudFormation began to update the alias.
         hooks: The hooks that ran, in order.
-        steps: How traffic went over, and back; empty when it never did.
+        steps: The shift of traffic, and the way back; empty when no traffic was shifted.
         alarms: The alarms that were watched.
-        unwatched: The alarms that were not, with the reason.
+        unwatched: The alarms that were not watched, with the reason.
         result: `InProgress`, `Succeeded` or `Failed`.
-        reason: Of a failure.
+        reason: Why it failed.
         ended_at: None while it runs.
     """
 

@@ -1,4 +1,4 @@
-"""The stand-in for CodeDeploy: hooks, the shift of traffic, and the way back."""
+"""The stand-in for CodeDeploy: runs hooks, shifts traffic, and takes it back after a failure."""
 
 import json
 import secrets
@@ -32,28 +32,28 @@ _GROUP, _CONFIGURATION = "AWS::CodeDeploy::DeploymentGroup", "AWS::CodeDeploy::D
 
 
 class AlarmWatch(Protocol):
-    """Alarms that are looked at while traffic goes over."""
+    """The alarms that are watched while traffic is shifted."""
 
     @property
     def watched(self) -> tuple[str, ...]:
-        """The names of those that can be evaluated here."""
+        """The names of the alarms that can be evaluated here."""
 
     @property
     def unwatched(self) -> tuple[tuple[str, str], ...]:
-        """The names of the others, with the reason."""
+        """The names of the other alarms, with the reason."""
 
     def in_alarm(self) -> str | None:
-        """Which one is in alarm at this moment, and why; None when none is."""
+        """The alarm that is in alarm at this moment, with the reason; None when none is."""
 
 
 class CodeDeployStandIn:
-    """Moves an alias as CodeDeploy would, when the alias's template asks for that.
+    """Moves an alias as CodeDeploy does, when its template says so.
 
     Args:
-        cloud: The embedded cloud, whose aliases are moved.
-        clock: What the time between two parts of the traffic runs on.
+        cloud: The embedded cloud, where the aliases are.
+        clock: The clock of the time between two steps of the shift.
         invoke: Runs a hook.
-        logs: Where a hook says why it failed.
+        logs: The logs, in which a hook says why it failed.
         watch: Begins to watch the alarms of these names.
     """
 
@@ -78,11 +78,11 @@ class CodeDeployStandIn:
 
     @property
     def url(self) -> str:
-        """Where hooks report to."""
+        """The URL that hooks report to."""
         return self._endpoint.url
 
     def close(self) -> None:
-        """Give up what runs, and stop."""
+        """End what runs with a failure, and stop."""
         self._closing.set()
         self._clock.wake()
         self._endpoint.close()
@@ -93,14 +93,14 @@ class CodeDeployStandIn:
             return list(self._rollouts.values())
 
     def running(self) -> bool:
-        """Whether an alias is on its way."""
+        """Whether a rollout is under way."""
         return any(rollout.ended_at is None for rollout in self.rollouts())
 
     def move(self, move: AliasMove) -> None:
-        """Move an alias; returns when its whole traffic has gone over.
+        """Move an alias. Returns when all of its traffic goes to the new version.
 
         Args:
-            move: Which one, where to. The alias is at its old version, and is again after a failure.
+            move: The alias and the versions. After a failure the alias points to the old version again.
 
         Raises:
             RolloutFailed: A hook failed or did not report, or an alarm went off.
@@ -195,7 +195,7 @@ class CodeDeployStandIn:
             raise RolloutFailed(f"the hook {event} ({function.name}) {said}: {reason or 'its log says nothing of why'}")
 
     def _reason(self, function: FunctionArn, result: InvocationResult | None) -> str:
-        """What a hook said of its failure: the last error in its log, else the error of its invocation."""
+        """Why a hook failed: the last error in its log, else the error of its invocation."""
         if result is None:
             return ""
         lines = [
@@ -219,7 +219,7 @@ class CodeDeployStandIn:
         return TrafficRouting.of(name, None if own is None else own.properties)
 
     def _resource(self, resource_type: str, physical_id: str) -> RecordedResource | None:
-        return next((r for r in self._cloud.recorded(resource_type) if r.physical_id == physical_id), None)
+        return next((r for r in self._cloud.recorded.of_type(resource_type) if r.physical_id == physical_id), None)
 
     # -- records ------------------------------------------------------------------------------------------------
 

@@ -1,1 +1,1 @@
-"""A deployed CloudWatch dashboard, drawn with what the twin itself recorded."""
+"""Deployed CloudWatch dashboards, drawn with the metrics that the twin recorded."""

@@ -1,4 +1,4 @@
-"""What a graph shows: its lines with their numbers, and what it cannot show, with the reason."""
+"""The numbers of a graph: its lines with their values, and the lines without values with the reason."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from onnx_inference.local.cloudwatch.query import evaluate
 from onnx_inference.local.cloudwatch.series import Series, Window
 from onnx_inference.local.dashboard.widgets import GraphWidget, Line
 
-#: Finer periods, in seconds of the clock; the finest that makes at most so many values is taken.
+#: Periods in seconds of the clock. The finest one is taken that gives at most `_MOST_POINTS` values.
 _PERIODS = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 _MOST_POINTS = 60
 
 
 @dataclass(frozen=True)
 class DrawnLine:
-    """A line that has values; `colour` is its place among the lines of the graph."""
+    """A line that has values. `colour` is its index among the lines of the graph."""
 
     line: Line
     series: Series
@@ -28,8 +28,8 @@ class Figure:
 
     Attributes:
         widget: The graph.
-        lines: Those that have values.
-        missing: The names of the others, with the reason.
+        lines: The lines that have values.
+        missing: The labels of the other lines, with the reason.
         window: The periods.
     """
 
@@ -40,7 +40,7 @@ class Figure:
 
 
 def local_period(seconds: float, of_dashboard: float) -> float:
-    """The period of a graph over so many seconds of the clock: fine enough, and never coarser than the dashboard's."""
+    """The period of a graph over so many seconds of the clock. It is never coarser than the dashboard's."""
     fitting = (period for period in _PERIODS if seconds / period <= _MOST_POINTS)
     return min(next(fitting, of_dashboard), of_dashboard)
 
@@ -50,9 +50,9 @@ def figure(widget: GraphWidget, observations: Observations, begin: float, end: f
 
     Args:
         widget: The graph.
-        observations: The values there are.
-        begin: On the twin's clock.
-        end: On the twin's clock.
+        observations: The values of metrics.
+        begin: The begin of the graph on the twin's clock, in seconds since 1970.
+        end: The end of the graph.
     """
     window = Window.around(begin, end, local_period(end - begin, widget.period))
     lines: list[DrawnLine] = []

@@ -1,12 +1,12 @@
-"""The picture of a graph: lines or stacked areas over time, with an axis at either side."""
+"""The picture of a graph: lines or stacked areas over time, with value axes on the left and the right."""
 
 from collections.abc import Iterable
 
 from onnx_inference.local.dashboard.figures import DrawnLine, Figure
 from onnx_inference.local.dashboard.widgets import LEFT, RIGHT
-from onnx_inference.local.load import svg
-from onnx_inference.local.load.charts import picture, time_axis
-from onnx_inference.local.load.scales import LinearScale
+from onnx_inference.local.pages import svg
+from onnx_inference.local.pages.chart import picture, time_axis
+from onnx_inference.local.pages.scales import LinearScale
 
 COLOURS = 7
 _HEIGHT, _TOP, _BOTTOM, _SIDE, _BARE_SIDE = 200, 10, 30, 46, 14
@@ -18,7 +18,7 @@ def graph(drawn: Figure, width: int) -> str:
 
     Args:
         drawn: The graph.
-        width: Of the picture.
+        width: The width of the picture in pixels.
     """
     by_axis = {axis: [line for line in drawn.lines if line.line.axis == axis] for axis in (LEFT, RIGHT)}
     bottom = _HEIGHT - _BOTTOM
@@ -42,7 +42,7 @@ def graph(drawn: Figure, width: int) -> str:
 
 
 def number(value: float) -> str:
-    """A number for people: three significant digits, thousands as `k`, no exponent."""
+    """A number as people read it: three significant digits, `k` for thousands, no exponent."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if unit == 'k' else size):.3g}{unit}"
@@ -50,7 +50,7 @@ def number(value: float) -> str:
 
 
 def _top_of(drawn: Figure, axis: str, lines: list[DrawnLine]) -> float:
-    """The upper end of an axis. A limit far above all values is not drawn, as it would press them to the ground."""
+    """The upper end of an axis. A limit far above all values is left out: the lines would be flat at the bottom."""
     if drawn.widget.stacked:
         highest = max(sum(line.series.points.get(place, 0.0) for line in lines) for place in range(drawn.window.count))
     else:
@@ -85,7 +85,7 @@ def _line(line: DrawnLine, drawn: Figure, x: LinearScale, y: LinearScale) -> str
 
 
 def _areas(lines: list[DrawnLine], drawn: Figure, x: LinearScale, y: LinearScale) -> Iterable[str]:
-    """Areas one upon another; a period without a value of one line adds nothing to it."""
+    """Stacked areas. A line adds nothing in a period without a value."""
     period, ground = drawn.window.period, [0.0] * drawn.window.count
     for line in lines:
         top = [below + line.series.points.get(n, 0.0) for n, below in enumerate(ground)]

@@ -1,22 +1,25 @@
-"""The page of the deployed dashboards: one HTML file without scripts or anything from the network."""
+"""The page of the deployed dashboards."""
 
-import importlib.resources
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from string import Template
 
-from onnx_inference.local import load
 from onnx_inference.local.cloudwatch.observations import Observations
 from onnx_inference.local.dashboard.figures import DrawnLine, Figure, figure
 from onnx_inference.local.dashboard.graph import COLOURS, graph, number
 from onnx_inference.local.dashboard.widgets import RIGHT, GraphWidget, OtherWidget, Place, TextWidget, Widget
-from onnx_inference.local.load import svg
-from onnx_inference.local.load.charts import NARROW
+from onnx_inference.local.pages import svg
+from onnx_inference.local.pages.chart import NARROW
+from onnx_inference.local.pages.page import file, page
 
 _WIDE, _COLUMNS, _PADDING = 1408, 24, 26
+_NOT_DRAWN = {"alarm": "Alarms have no state here: their periods are longer than what was recorded."}
+_NOTE = (
+    "The dashboard is the deployed one; its values are made of what the local twin recorded, in CloudWatch's terms. "
+    "Durations are this machine's, not Lambda's. A graph without values says why."
+)
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,12 @@ def write_dashboards(
     """Write the page.
 
     Args:
-        dashboards: What is drawn.
-        observations: The values there are.
-        begin: Of the time that is drawn, on the twin's clock.
-        end: Its end.
-        path: Of the page.
-        speed: Of the clock.
+        dashboards: The dashboards to draw.
+        observations: The values of metrics.
+        begin: The begin of the time that is drawn, on the twin's clock.
+        end: The end of that time.
+        path: Where the page is written.
+        speed: The speed of the twin's clock, for the subtitle.
     """
     path.write_text(dashboards_page(dashboards, observations, begin, end, speed=speed), encoding="utf-8")
     return path
@@ -55,29 +58,15 @@ def dashboards_page(
 ) -> str:
     """The page; the arguments are those of `write_dashboards`."""
     drawn = [(board, _figures(board.widgets, observations, begin.timestamp(), end.timestamp())) for board in dashboards]
-    style = "".join(
-        [
-            *(importlib.resources.files(load).joinpath(f"{name}.css").read_text() for name in _STYLES),
-            importlib.resources.files(__package__).joinpath("dashboard.css").read_text(),
-        ]
-    )
     figures = [shown for _, of_board in drawn for shown in of_board.values()]
-    return Template(importlib.resources.files(__package__).joinpath("page.html").read_text()).substitute(
-        title=escape(", ".join(board.name for board in dashboards)),
+    return page(
+        ", ".join(board.name for board in dashboards),
         subtitle=_subtitle(figures, begin, end, speed),
-        honesty=_HONESTY,
-        style=style,
-        dashboards="".join(_board(board, of_board, named=len(drawn) > 1) for board, of_board in drawn),
+        note=_NOTE,
+        content="".join(_board(board, of_board, named=len(drawn) > 1) for board, of_board in drawn),
         footer=f"Made by <code>onnx-inference local --dashboard</code> on {datetime.now(UTC):%d %B %Y %H:%M} UTC.",
+        style=file(__package__, "dashboard.css"),
     )
-
-
-_NOT_DRAWN = {"alarm": "Alarms have no state here: their periods are longer than what was recorded."}
-_STYLES = ("colours", "page", "chart")
-_HONESTY = (
-    "The dashboard is the deployed one; its values are made of what the local twin recorded, in CloudWatch's terms. "
-    "Durations are this machine's, not Lambda's. A graph without values says why."
-)
 
 
 def _figures(widgets: Iterable[Widget], observations: Observations, begin: float, end: float) -> dict[int, Figure]:
@@ -105,7 +94,7 @@ def _list(values: Sequence[float]) -> str:
 
 def _board(board: Dashboard, figures: dict[int, Figure], *, named: bool) -> str:
     heading = f"<h2>{escape(board.name)}</h2>" if named else ""
-    # Text is as high as it needs to be here; hence rows are counted, and not CloudWatch's units of height.
+    # A text is as high as its content here. So a widget is placed by rows, not by CloudWatch's units of height.
     rows = sorted({widget.place.y for widget in board.widgets})
     parts = [_widget(widget, figures.get(place), rows) for place, widget in enumerate(board.widgets)]
     return f'{heading}<div class="grid24">{"".join(parts)}</div>'
@@ -159,7 +148,7 @@ def _position(place: Place, rows: Sequence[int]) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Headings and paragraphs; other marks stay as they are written."""
+    """The HTML of headings and paragraphs. Other Markdown stays as it is written."""
     parts = []
     for line in filter(None, (line.strip() for line in text.splitlines())):
         heading = line.lstrip("#")

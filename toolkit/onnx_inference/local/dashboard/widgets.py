@@ -9,19 +9,19 @@ from onnx_inference.local.cloudwatch.observations import Metric
 from onnx_inference.local.cloudwatch.query import ExpressionQuery, MetricQuery, Query
 
 LEFT, RIGHT = "left", "right"
-#: What CloudWatch makes one value of when a dashboard says nothing.
+#: The period in seconds of a dashboard that names none.
 DEFAULT_PERIOD = 300.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """What a graph shows of one query.
+    """A line of a graph: one query.
 
     Attributes:
-        identifier: Of the query.
-        label: Its name in the legend.
+        identifier: The id of the query.
+        label: The name in the legend.
         axis: `left` or `right`.
-        visible: Whether it is drawn; others only take part in expressions.
+        visible: Whether it is drawn. Other queries are only used in expressions.
     """
 
     identifier: str
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Limit:
-    """A horizontal line."""
+    """A horizontal annotation."""
 
     label: str
     value: float
@@ -63,12 +63,12 @@ class GraphWidget:
 
     Attributes:
         place: Where it is.
-        title: Above it.
-        queries: By id.
-        lines: What is drawn.
-        limits: Horizontal lines.
-        stacked: Whether areas are stacked.
-        period: What the dashboard makes one value of, in seconds.
+        title: Its title.
+        queries: The queries, by id.
+        lines: The lines.
+        limits: The horizontal annotations.
+        stacked: Whether the lines are stacked areas.
+        period: The period of the dashboard, in seconds.
         view: How CloudWatch shows it; `timeSeries` is a graph.
     """
 
@@ -133,7 +133,7 @@ _PLACE = (("x", 0), ("y", 0), ("width", 6), ("height", 6))
 def _queries(
     metrics: Sequence[Sequence[Any]], statistic: str
 ) -> tuple[dict[str, Query], tuple[Line, ...], list[float]]:
-    """The queries, what is drawn of them, and the periods that they name."""
+    """The queries, their lines, and the periods that they name."""
     queries: dict[str, Query] = {}
     lines: list[Line] = []
     periods: list[float] = []
@@ -165,7 +165,7 @@ def _queries(
 
 
 def _written_out(parts: list[str], before: list[str]) -> list[str]:
-    """The dashboard's shorthand: `.` stands for what is above it, `...` for all that is."""
+    """Expand the shorthand of dashboards: `.` repeats one part of the entry before, `...` all parts."""
     if parts and parts[0] == "...":
         kept = len(before) - (len(parts) - 1)
         return [*before[:kept], *parts[1:]]

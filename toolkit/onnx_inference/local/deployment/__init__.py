@@ -1,1 +1,1 @@
-"""From an app to what is deployed: synthesis, the cloud assembly, bootstrap, the CDK CLI and the quick path."""
+"""From an app to deployed stacks: synthesis, the cloud assembly, bootstrap, CloudFormation's API and the CDK CLI."""

@@ -1,4 +1,4 @@
-"""What `cdk bootstrap` leaves behind, seeded directly: where assets go, and the version the templates ask for."""
+"""What `cdk bootstrap` creates, created directly: the bucket and repository for assets, and the version parameter."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ _MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 class AssetStore:
-    """The bucket and the repository of one environment, and what is in them.
+    """The buckets and repositories for the assets of one environment (account and region).
 
     Args:
         cloud: The embedded cloud.
@@ -50,14 +50,14 @@ class AssetStore:
         self._s3.put_object(Bucket=bucket, Key=self._resolve(asset.key), Body=body)
 
     def put_text(self, bucket: str, key: str, text: str) -> None:
-        """Put a text into a bucket, which is made when there is none."""
+        """Put a text into a bucket; the bucket is created when it is missing."""
         self._ensure_bucket(bucket)
         self._s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
 
     def put_placeholder(self, asset: DockerImageAsset) -> None:
-        """Put an image with the asset's tag: nothing is built, the tag leads back to the staged directory.
+        """Put an empty image with the asset's tag. Nothing is built: the Lambda host finds the directory by the tag.
 
-        The CDK CLI asks the repository for the tag before it would call a container engine.
+        The CDK CLI builds an image only if the repository does not have its tag.
         """
         repository = self._resolve(asset.repository)
         self._ensure_repository(repository)

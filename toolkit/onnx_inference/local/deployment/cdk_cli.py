@@ -17,10 +17,9 @@ class CdkCliError(RuntimeError):
 
 @dataclass(frozen=True)
 class CliRun:
-    """One run of the CLI that succeeded."""
+    """One run of the CLI that succeeded, with what it printed."""
 
     arguments: tuple[str, ...]
-    returncode: int
     output: str
 
 
@@ -28,10 +27,10 @@ class CdkCli:
     """The `cdk` of the project's `node_modules`, or of the PATH.
 
     Args:
-        directory: The project's directory; `node_modules` is looked for here and above.
-        credentials: The embedded cloud's.
-        environment: The environment to run it in.
-        docker: What it runs in place of `docker`. Default: nothing, because images are there already.
+        directory: The project's directory. `node_modules` is searched here and in the directories above.
+        credentials: The embedded cloud's credentials.
+        environment: The environment variables to run it with.
+        docker: The program that it runs in place of `docker`. Default: none, because the images exist already.
 
     Raises:
         CdkCliError: There is no `cdk`.
@@ -47,7 +46,7 @@ class CdkCli:
         self._executable = _find(directory, environment)
 
     def bootstrap(self, assembly: Path) -> CliRun:
-        """`cdk bootstrap` for the credentials' account and region; the assembly keeps it from running the app."""
+        """`cdk bootstrap` for the credentials' account and region. The assembly keeps it from running the app."""
         return self._run(
             "bootstrap", "--app", str(assembly), f"aws://{self._credentials.account}/{self._credentials.region}"
         )
@@ -79,7 +78,7 @@ class CdkCli:
         )
         if done.returncode != 0:
             raise CdkCliError(f"cdk {' '.join(arguments)} failed with exit status {done.returncode}:\n{done.stdout}")
-        return CliRun(arguments, done.returncode, done.stdout)
+        return CliRun(arguments, done.stdout)
 
 
 def _find(directory: Path, environment: Mapping[str, str]) -> str:

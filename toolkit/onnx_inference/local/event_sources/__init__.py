@@ -1,1 +1,1 @@
-"""What carries events to functions by itself: event source mappings of queues, and pipes of tables' streams."""
+"""Event source mappings of queues, and pipes from tables' streams."""

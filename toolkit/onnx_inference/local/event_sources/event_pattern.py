@@ -1,4 +1,4 @@
-"""Event patterns, by which event source mappings and pipes filter what they carry.
+"""Event patterns: the filters of event source mappings and pipes.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
 """
@@ -25,10 +25,10 @@ class UnknownPattern(ValueError):
 
 
 def parse_filters(criteria: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:
-    """The patterns of a FilterCriteria; none when everything passes.
+    """The patterns of a FilterCriteria; empty when everything passes.
 
     Raises:
-        UnknownPattern: A pattern is no JSON object, or uses an unknown operator.
+        UnknownPattern: A pattern is not a JSON object, or uses an unknown operator.
     """
     patterns = []
     for entry in (criteria or {}).get("Filters") or ():
@@ -44,13 +44,13 @@ def parse_filters(criteria: Mapping[str, Any] | None) -> tuple[Mapping[str, Any]
 
 
 def passes(patterns: Iterable[Mapping[str, Any]], event: Mapping[str, Any]) -> bool:
-    """Whether any of the patterns matches; everything passes when there is none."""
+    """Whether at least one pattern matches. Everything passes when there is no pattern."""
     patterns = tuple(patterns)
     return not patterns or any(matches(pattern, event) for pattern in patterns)
 
 
 def matches(pattern: Mapping[str, Any], event: Any) -> bool:
-    """Whether an event has every member of a pattern, with one of the values that the pattern allows."""
+    """Whether an event has each member of a pattern, with one of the values that the pattern allows."""
     for name, wanted in pattern.items():
         if name == "$or":
             if not any(matches(alternative, event) for alternative in wanted):
@@ -96,12 +96,12 @@ def _check(pattern: Any) -> None:
 
 
 def _equal(wanted: Any, value: Any) -> bool:
-    """Equality in which true is not 1."""
+    """Equality, but true does not equal 1."""
     return isinstance(wanted, bool) is isinstance(value, bool) and bool(wanted == value)
 
 
 def _text(test: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
-    """A test of text, in which the operator's value may ask for any case: `{"equals-ignore-case": ...}`."""
+    """A test of a string. The operator's value may be `{"equals-ignore-case": ...}`, which ignores case."""
 
     def apply(wanted: Any, value: Any) -> bool:
         if not isinstance(value, str):

@@ -30,7 +30,7 @@ class QueueMapping:
         """Read what `lambda.get_event_source_mapping` answers.
 
         Raises:
-            UnknownPattern: It filters by something that is not known here.
+            UnknownPattern: Its filters use something that is not known here.
         """
         concurrency = (record.get("ScalingConfig") or {}).get("MaximumConcurrency")
         return cls(
@@ -47,12 +47,12 @@ class QueueMapping:
 
     @property
     def first_pollers(self) -> int:
-        """How many batches it begins with at once."""
+        """How many pollers it starts with."""
         return min(FIRST_POLLERS, self.maximum_concurrency or FIRST_POLLERS)
 
     @property
     def most_pollers(self) -> int:
-        """How many batches it may come to have at once."""
+        """How many pollers it may have."""
         return self.maximum_concurrency or MOST_POLLERS
 
 

@@ -1,18 +1,19 @@
-"""Everything that carries events in the deployed templates: starts, follows changes and ends with a deployment."""
+"""Runs the deployed event source mappings and pipes: starts them, follows their changes, and ends them."""
 
 import contextlib
+import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
+from onnx_inference.local.event_sources.event_counts import EventCounts
 from onnx_inference.local.event_sources.event_pattern import UnknownPattern
 from onnx_inference.local.event_sources.event_source_mapping import QueueMapping, is_queue
 from onnx_inference.local.event_sources.pipe import Pipe, UnknownPipe
 from onnx_inference.local.event_sources.pipe_runner import PipeRunner
-from onnx_inference.local.event_sources.queue_poller import Invoke, PollerCounts, QueuePoller
+from onnx_inference.local.event_sources.queue_poller import Invoke, QueuePoller
 
 _logger = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
@@ -22,16 +23,16 @@ _ADDED_POLLERS_PER_SECOND = 5
 
 @dataclass(frozen=True)
 class EventSource:
-    """What one event source mapping or pipe carries, and what it did so far.
+    """One event source mapping or pipe, and what it did so far.
 
     Attributes:
         source: The ARN of the queue or stream.
-        target: The ARN of what it carries to: a function with its alias, a topic, an event bus, a queue.
+        target: The ARN of the target: a function with its alias, a topic, an event bus or a queue.
         note: Why it does not run; None when it does.
-        received: Messages or records that were taken.
-        batches: Invocations that were made for them, or records that were sent.
-        deleted: Messages that were deleted as done, or records that were delivered.
-        failed: Messages that were left to become visible again, or records that the target refused.
+        received: Messages or records that were received.
+        batches: Invocations for them, or attempts to send a record.
+        deleted: Messages that succeeded and were deleted, or records that were delivered.
+        failed: Messages that failed and become visible again, or attempts that the target refused.
         filtered: Messages or records that no filter let pass.
         throttled: Invocations that were refused because of the function's concurrency.
     """
@@ -51,7 +52,7 @@ class EventSource:
 class _Running:
     """The pollers of one mapping."""
 
-    counts: PollerCounts = field(default_factory=PollerCounts)
+    counts: EventCounts = field(default_factory=EventCounts)
     pollers: list[QueuePoller] = field(default_factory=list)
     grown_at: float = field(default_factory=time.monotonic)
 
@@ -62,7 +63,7 @@ class EventSources:
     Args:
         cloud: The running cloud.
         invoke: Invokes a function.
-        most_pollers: How many pollers a mapping may have on this machine, beyond the five that it begins with.
+        most_pollers: How many pollers a mapping may have on this machine; never less than those it starts with.
     """
 
     def __init__(self, cloud: EmbeddedCloud, invoke: Invoke, *, most_pollers: int) -> None:
@@ -81,7 +82,7 @@ class EventSources:
     # -- life ---------------------------------------------------------------------------------------------------
 
     def stop_taking(self) -> None:
-        """Take nothing further. What is with a function is not waited for: see `join`."""
+        """Receive nothing more. Running invocations are not waited for: see `join`."""
         self._stopping.set()
 
     def join(self) -> None:
@@ -102,7 +103,7 @@ class EventSources:
             self._stopping.wait(_TICK_SECONDS)
 
     def refresh(self) -> None:
-        """Run what there is now; what is gone ends by itself."""
+        """Run what is deployed now, and end what is gone."""
         with self._lock:
             if self._stopping.is_set():
                 return
@@ -121,7 +122,7 @@ class EventSources:
 
     def _mappings(self, notes: dict[str, EventSource]) -> dict[str, QueueMapping]:
         mappings = {}
-        for _account, _region, record in self._cloud.event_source_mappings():
+        for record in self._cloud.functions.event_source_mappings():
             if not is_queue(str(record.get("EventSourceArn", ""))):
                 continue  # of streams: the embedded cloud's own pollers run them
             try:
@@ -133,7 +134,7 @@ class EventSources:
         return mappings
 
     def _current(self, mapping_id: str) -> QueueMapping | None:
-        for _account, _region, record in self._cloud.event_source_mappings():
+        for record in self._cloud.functions.event_source_mappings():
             if record["UUID"] == mapping_id:
                 try:
                     return QueueMapping.from_record(record)
@@ -155,7 +156,7 @@ class EventSources:
         for number in range(len(running.pollers), wanted):
             poller = QueuePoller(
                 f"poller-{mapping.queue_arn.rpartition(':')[2][:40]}-{number}",
-                current=_lookup(self._current, mapping.mapping_id),
+                current=functools.partial(self._current, mapping.mapping_id),
                 queues=self._queues,
                 invoke=self._invoke,
                 counts=running.counts,
@@ -199,17 +200,9 @@ class EventSources:
             for mapping_id, running in self._running.items():
                 if (mapping := mappings.get(mapping_id)) is not None:
                     note = None if mapping.enabled else "disabled"
-                    found.append(_described(mapping.queue_arn, mapping.function_arn, note, running.counts))
+                    found.append(EventSource(mapping.queue_arn, mapping.function_arn, note, **running.counts.so_far()))
             for runner in self._pipes.values():
                 note = None if runner.record.running else "stopped"
-                found.append(_described(runner.pipe.stream_arn, runner.pipe.target_arn, note, runner.counts))
+                pipe = runner.pipe
+                found.append(EventSource(pipe.stream_arn, pipe.target_arn, note, **runner.counts.so_far()))
             return found + list(self._notes.values())
-
-
-def _lookup(current: Callable[[str], QueueMapping | None], mapping_id: str) -> Callable[[], QueueMapping | None]:
-    return lambda: current(mapping_id)
-
-
-def _described(source: str, target: str, note: str | None, counts: PollerCounts) -> EventSource:
-    names = ("received", "batches", "deleted", "failed", "filtered", "throttled")
-    return EventSource(source, target, note, **{name: getattr(counts, name) for name in names})

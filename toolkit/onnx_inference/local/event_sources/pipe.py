@@ -16,12 +16,12 @@ _MISSING = object()
 
 
 class UnknownPipe(ValueError):
-    """A pipe has a source, a target or a part that is not run here."""
+    """A pipe has a source, a target or an enrichment that is not run here."""
 
 
 @dataclass(frozen=True)
 class Pipe:
-    """One pipe, read out of its template."""
+    """One pipe, as its template describes it."""
 
     name: str
     arn: str
@@ -36,8 +36,8 @@ class Pipe:
         """Read a deployed pipe.
 
         Raises:
-            UnknownPipe: It is not run here; the message says what of it.
-            UnknownPattern: It filters by something that is not known here.
+            UnknownPipe: It is not run here; the message says why.
+            UnknownPattern: Its filters use something that is not known here.
         """
         properties = record.properties
         source, target = str(properties.get("Source", "")), str(properties.get("Target", ""))
@@ -64,7 +64,7 @@ class Pipe:
         return self.target_arn.split(":")[2]
 
     def payload(self, record: Mapping[str, Any], ingested_at: str) -> str:
-        """What is sent for one record: the record as JSON, or what the input template makes of it.
+        """The payload for one record: the record as JSON, or the filled input template.
 
         Args:
             record: The stream's record.
@@ -85,7 +85,7 @@ class Pipe:
 
         def fill(match: re.Match[str]) -> str:
             name = match[1]
-            value = select(record, name) if name.startswith("$") else reserved.get(name, _MISSING)
+            value = _select(record, name) if name.startswith("$") else reserved.get(name, _MISSING)
             before = template[: match.start()].replace('\\"', "")
             quoted = before.count('"') % 2 == 1
             if not quoted:
@@ -96,8 +96,8 @@ class Pipe:
         return _PLACEHOLDER.sub(fill, template)
 
 
-def select(value: Any, path: str) -> Any:
-    """What a JSON path such as `$.dynamodb.NewImage.id.S` leads to; a marker of its own when it leads nowhere."""
+def _select(value: Any, path: str) -> Any:
+    """The value at a JSON path such as `$.dynamodb.NewImage.id.S`; `_MISSING` when there is none."""
     for match in _STEP.finditer(path.removeprefix("$")):
         member, index, quoted = match.groups()
         if index is not None:

@@ -1,4 +1,4 @@
-"""Carries the records of a table's stream through a pipe."""
+"""Runs one pipe: reads a table's stream and sends its records to the target."""
 
 import json
 import threading
@@ -8,9 +8,10 @@ from typing import Any
 from onnx_inference.extras import import_from_extra
 from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 from onnx_inference.local.cloud.streams import PipeRecord
+from onnx_inference.local.event_sources.event_counts import EventCounts
 from onnx_inference.local.event_sources.event_pattern import passes
 from onnx_inference.local.event_sources.pipe import Pipe
-from onnx_inference.local.event_sources.queue_poller import Invoke, PollerCounts
+from onnx_inference.local.event_sources.queue_poller import Invoke
 from onnx_inference.local.lambda_host.invocation import InvokeError
 
 _IDLE_SECONDS = 0.1
@@ -19,7 +20,7 @@ _RECORDS_AT_ONCE = 100
 
 
 class PipeRunner(threading.Thread):
-    """One pipe: reads its stream in order, and stays at a record that its target refuses, as AWS does.
+    """One pipe. It reads its stream in order, and retries a record that the target refuses, as AWS does.
 
     Args:
         pipe: The pipe.
@@ -35,7 +36,7 @@ class PipeRunner(threading.Thread):
         super().__init__(name=f"pipe-{pipe.name[:40]}", daemon=True)
         self.pipe = pipe
         self.record = record
-        self.counts = PollerCounts()
+        self.counts = EventCounts()
         self._cloud = cloud
         self._streams = cloud.streams
         self._invoke = invoke
@@ -44,7 +45,7 @@ class PipeRunner(threading.Thread):
         self._clients: dict[str, Any] = {}
 
     def follow(self, pipe: Pipe, record: PipeRecord) -> None:
-        """Go on with the pipe as it is now."""
+        """Continue with the pipe as it is now."""
         self.pipe, self.record = pipe, record
 
     def end(self) -> None:
@@ -62,7 +63,7 @@ class PipeRunner(threading.Thread):
                 self._stopping.wait(wait)
 
     def _step(self) -> float:
-        """Carry some records; answers how long to wait before the next."""
+        """Send some records; returns how many seconds to wait before the next."""
         position = self._streams.position(self.record)
         first, records = self._streams.records(self.pipe.stream_arn, position, _RECORDS_AT_ONCE)
         self.counts.add(received=len(records))

@@ -1,4 +1,4 @@
-"""The event that Lambda makes of messages of a queue, and what it reads out of the function's answer.
+"""The event that Lambda makes of a queue's messages, and the failures that it reads in the function's answer.
 
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
@@ -39,7 +39,7 @@ def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def filtered_form(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as filters see it: a body that is JSON is read."""
+    """A record as filters see it: a JSON body is parsed."""
     try:
         body = json.loads(record["body"])
     except ValueError:
@@ -48,15 +48,15 @@ def filtered_form(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def encode(records: Iterable[str]) -> bytes:
-    """The event of records that are JSON already."""
+    """The event of these records, which are JSON already."""
     return ('{"Records":[' + ",".join(records) + "]}").encode()
 
 
 def failed_items(response: bytes, sent: Iterable[str]) -> set[str]:
     """The messages that a function with `ReportBatchItemFailures` reports as failed.
 
-    None failed when the answer is empty or null, or its `batchItemFailures` is. All failed when the answer is no JSON
-    object, or an `itemIdentifier` is missing, null, empty, or of no message of the batch.
+    No message failed when the answer, or its `batchItemFailures`, is empty or null. All messages failed when the answer
+    is not a JSON object, or when an `itemIdentifier` is missing, null, empty or not of a message of the batch.
 
     Args:
         response: The function's answer.

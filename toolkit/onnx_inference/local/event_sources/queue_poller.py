@@ -1,4 +1,4 @@
-"""Lambda's pollers of one queue: each takes a batch, invokes the function by it, and deletes what succeeded."""
+"""Lambda's pollers of a queue: each receives a batch, invokes the function, and deletes what succeeded."""
 
 import json
 import threading
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from onnx_inference.local.cloud.queues import EmbeddedQueues, ReceivedMessage
+from onnx_inference.local.event_sources.event_counts import EventCounts
 from onnx_inference.local.event_sources.event_pattern import passes
 from onnx_inference.local.event_sources.event_source_mapping import QueueMapping
 from onnx_inference.local.event_sources.queue_event import encode, failed_items, filtered_form, record_of
@@ -24,25 +25,6 @@ _ENVELOPE_BYTES = len(encode(()))
 
 #: Invokes a function by its ARN with its qualifier.
 Invoke = Callable[[str, bytes], InvocationResult]
-
-
-@dataclass
-class PollerCounts:
-    """What the pollers of one mapping did so far."""
-
-    received: int = 0
-    batches: int = 0
-    deleted: int = 0
-    failed: int = 0
-    filtered: int = 0
-    throttled: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
-
-    def add(self, **counts: int) -> None:
-        """Count further."""
-        with self._lock:
-            for name, value in counts.items():
-                setattr(self, name, getattr(self, name) + value)
 
 
 @dataclass
@@ -66,15 +48,15 @@ class _Batch:
 
 
 class QueuePoller(threading.Thread):
-    """One of a mapping's pollers: a thread with at most one batch in hand.
+    """One of a mapping's pollers: a thread that handles one batch at a time.
 
     Args:
         name: The thread's name.
-        current: The mapping as it is now; None when it is gone, which ends the thread.
+        current: Tells the mapping as it is now; None when it is gone, which ends the thread.
         queues: The queues.
         invoke: Invokes the function.
         counts: Shared by the mapping's pollers.
-        stopping: Set when no further batch is to be taken.
+        stopping: Set when no further batch is to be received.
     """
 
     def __init__(
@@ -84,7 +66,7 @@ class QueuePoller(threading.Thread):
         current: Callable[[], QueueMapping | None],
         queues: EmbeddedQueues,
         invoke: Invoke,
-        counts: PollerCounts,
+        counts: EventCounts,
         stopping: threading.Event,
     ) -> None:
         super().__init__(name=name, daemon=True)
@@ -118,7 +100,7 @@ class QueuePoller(threading.Thread):
     # -- taking a batch -----------------------------------------------------------------------------------------
 
     def _gather(self, mapping: QueueMapping) -> _Batch:
-        """Take messages until the batch is full, as large as an invocation may be, or the window is over."""
+        """Receive messages until the batch is full, an invocation could take no more, or the window is over."""
         batch = _Batch()
         waiting, self._left_over = self._left_over, []
         deadline: float | None = None
@@ -153,7 +135,7 @@ class QueuePoller(threading.Thread):
                 taken.append((message, json.dumps(record, ensure_ascii=False), visible_again_at))
             else:
                 unwanted.append(message.receipt_handle)
-        # Filtered out is done with, as on AWS.
+        # As on AWS, messages that no filter lets pass are deleted.
         self._queues.delete(mapping.queue_arn, unwanted)
         self._counts.add(received=len(received.messages), filtered=len(unwanted))
         return taken
@@ -175,7 +157,7 @@ class QueuePoller(threading.Thread):
         self._counts.add(deleted=len(done), failed=len(batch.messages) - len(done))
 
     def _invoked(self, mapping: QueueMapping, batch: _Batch) -> InvocationResult | None:
-        """What the function answers; None when it cannot be invoked, or not before the messages are visible again."""
+        """The function's answer; None when it cannot be invoked before the messages are visible again."""
         payload = encode(batch.records)
         waits = iter(_THROTTLED_SECONDS)
         wait = next(waits)

@@ -1,1 +1,1 @@
-"""The data plane of API Gateway and of function URLs: one loopback port per API, in front of the Lambda host."""
+"""The data plane of API Gateway and function URLs: each API has a loopback port, in front of the Lambda host."""

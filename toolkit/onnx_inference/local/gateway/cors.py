@@ -33,7 +33,7 @@ class Cors:
         )
 
     def preflight(self, request: HttpRequest) -> HttpResponse | None:
-        """The answer to a preflight request; None when the request is none."""
+        """The answer to a preflight request; None for any other request."""
         if request.method != "OPTIONS" or request.header("Access-Control-Request-Method") is None:
             return None
         headers = self._origin_headers(request)
@@ -47,7 +47,7 @@ class Cors:
         return HttpResponse(204, tuple(headers))
 
     def apply(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """The response with the CORS headers, which win over the function's own."""
+        """The response with the CORS headers, which replace the function's own."""
         headers = self._origin_headers(request)
         if headers and self.expose_headers:
             headers.append(("access-control-expose-headers", ",".join(self.expose_headers)))

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnx_inference.local.gateway.cors import Cors
-from onnx_inference.local.gateway.http_api import iam_context
 from onnx_inference.local.gateway.http_server import HttpRequest, HttpResponse
 from onnx_inference.local.gateway.integration import Invoke, invoke_within
-from onnx_inference.local.gateway.payload_format_2 import InvalidResponse, RequestIdentity, http_response, request_event
+from onnx_inference.local.gateway.payload import InvalidResponse, RequestIdentity
+from onnx_inference.local.gateway.payload_format_2 import http_response, iam_context, request_event
 from onnx_inference.local.gateway.signature_v4 import SignatureRejected, SignatureVerifier
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
 from onnx_inference.local.lambda_host.invocation import InvokeError, NotServed, RequestEntityTooLarge, TooManyRequests
+
+_BAD_GATEWAY = HttpResponse(502, (("content-type", "application/json"),), b"Internal Server Error")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class FunctionUrlDefinition:
 
 
 def read_function_url(client: Any, function: FunctionArn) -> FunctionUrlDefinition:
-    """Read a function's URL through the `lambda` client; the ARN's qualifier is the URL's alias."""
+    """Read a function's URL through the `lambda` client. The ARN's qualifier is the URL's alias."""
     arguments = {"FunctionName": function.name} | ({"Qualifier": function.qualifier} if function.qualifier else {})
     config: Mapping[str, Any] = client.get_function_url_config(**arguments)
     url = str(config["FunctionUrl"])
@@ -120,9 +122,6 @@ class FunctionUrl:
             with contextlib.suppress(InvalidResponse):
                 response = http_response(result.payload, default_content_type="application/json")
         return HttpResponse(response.status, response.headers, response.body, result.record)
-
-
-_BAD_GATEWAY = HttpResponse(502, (("content-type", "application/json"),), b"Internal Server Error")
 
 
 def _json(status: int, value: Mapping[str, str], kind: str) -> HttpResponse:

@@ -48,10 +48,10 @@ class Gateway:
     """The data plane in front of the Lambda host.
 
     Args:
-        cloud: The embedded cloud, asked what is deployed.
+        cloud: The embedded cloud, where the APIs are deployed.
         invoke: Runs an invocation.
         enforce_auth: False lets every request through.
-        first_port: The port of the first API, the next ones follow. Default: free ports.
+        first_port: The port of the first API; the next APIs get the next ports. Default: free ports.
         on_request: Called with the record of each answered request.
     """
 
@@ -149,7 +149,7 @@ def _answer_of(site: _Site) -> Callable[[HttpRequest], HttpResponse]:
 
 
 def _dimensions(site: _Site, path: str) -> tuple[tuple[str, str], ...]:
-    """The dimensions of the metrics that API Gateway publishes of a request, by its stage."""
+    """The dimensions of the metrics that API Gateway publishes for a request to this path."""
     if isinstance(site, FunctionUrl):
         return ()
     first = path.removeprefix("/").partition("/")[0]
@@ -189,7 +189,7 @@ def _endpoints(api: DeployedApi, site: _Site, server: ApiServer) -> Iterable[End
             for route in site.definition.routes.values()
         }
     else:
-        # A mock method answers preflights for everybody: it says nothing of who may call the functions.
+        # A mock method answers preflights for everybody. That is not how the functions are protected.
         methods = [method for method in site.definition.methods if method.mock is None]
         functions = {method.function for method in methods}
         auth = {_AUTH_NAMES.get(method.authorization, f"{method.authorization} (not run)") for method in methods}

@@ -11,7 +11,7 @@ from onnx_inference.local.gateway.cors import Cors
 from onnx_inference.local.gateway.http_server import HttpRequest, HttpResponse
 from onnx_inference.local.gateway.integration import IntegrationTimeout, Invoke, invoke_within
 from onnx_inference.local.gateway.jwt_authorizer import JwtAuthorizer, TokenRejected
-from onnx_inference.local.gateway.payload_format_2 import InvalidResponse, RequestIdentity
+from onnx_inference.local.gateway.payload import InvalidResponse, RequestIdentity
 from onnx_inference.local.gateway.routing import RouteMatch, find_route
 from onnx_inference.local.gateway.signature_v4 import Caller, SignatureRejected, SignatureVerifier
 from onnx_inference.local.gateway.throttle import Throttles
@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class HttpApiRoute:
-    """One route. `function` is None when its integration is no Lambda function."""
+    """One route. `function` is None when its integration is not a Lambda function."""
 
     key: str
     function: FunctionArn | None
@@ -37,7 +37,7 @@ class HttpApiRoute:
 
 @dataclass(frozen=True)
 class HttpApiStage:
-    """One stage, with its limits per route; the key None holds those of all other routes."""
+    """One stage, with its throttling limits per route. The key None has the limits of all other routes."""
 
     name: str
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -146,7 +146,7 @@ class HttpApi:
             authorizer=authorizer,
             request_id=request_id,
         )
-        event = _event(request, identity, route, match, path, caller)
+        event = _event(request, identity, route, match, caller)
         return self._integrate(route, route.function, event)
 
     def _integrate(self, route: HttpApiRoute, function: FunctionArn, event: Mapping[str, Any]) -> HttpResponse:
@@ -180,7 +180,7 @@ class HttpApi:
             return None, None
         if route.authorization == "AWS_IAM":
             caller = self._verifier.verify(request)
-            return caller, {"iam": iam_context(caller)}
+            return caller, {"iam": payload_format_2.iam_context(caller)}
         if route.authorization == "JWT" and route.jwt is not None:
             claims = route.jwt.authorise(request, route.scopes)
             texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in claims.items()}
@@ -188,38 +188,11 @@ class HttpApi:
         raise TokenRejected(forbidden=True)
 
 
-def iam_context(caller: Caller) -> dict[str, Any]:
-    """The member `authorizer.iam` of payload format 2.0."""
-    return {
-        "accessKey": caller.access_key,
-        "accountId": caller.account,
-        "callerId": caller.account,
-        "cognitoIdentity": None,
-        "principalOrgId": None,
-        "userArn": caller.user_arn,
-        "userId": caller.account,
-    }
-
-
-def iam_identity(caller: Caller | None) -> dict[str, Any]:
-    """The members of `requestContext.identity` of payload format 1.0 that tell who signed."""
-    if caller is None:
-        return {}
-    return {
-        "accessKey": caller.access_key,
-        "accountId": caller.account,
-        "caller": caller.account,
-        "user": caller.account,
-        "userArn": caller.user_arn,
-    }
-
-
 def _event(
     request: HttpRequest,
     identity: RequestIdentity,
     route: HttpApiRoute,
     match: RouteMatch,
-    path: str,
     caller: Caller | None,
 ) -> dict[str, Any]:
     if route.payload_format != "1.0":
@@ -230,10 +203,10 @@ def _event(
         request,
         identity,
         resource=resource,
-        path=identity.path if path else "/",
+        path=identity.path,
         body=body,
         is_base64=is_base64,
-        caller=iam_identity(caller),
+        caller=caller,
     )
     return {"version": "1.0", **event}
 

@@ -1,27 +1,27 @@
-"""The HTTP server in front of one API: whole requests in, whole responses out."""
+"""The HTTP server in front of one API. It reads whole requests and writes whole responses."""
 
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from onnx_inference.local.lambda_host.invocation import InvocationRecord
-from onnx_inference.local.loopback_server import LoopbackHandler, LoopbackServer
+from onnx_inference.local.loopback_server import LOOPBACK, LoopbackHandler, LoopbackServer
 
 #: API Gateway's quota for a request's body.
 BODY_LIMIT_BYTES = 10_485_760
-#: How long a client may be silent within a connection.
+#: How many seconds a client may send nothing on an open connection.
 _CLIENT_TIMEOUT_SECONDS = 75
 _LINE_LIMIT = 65_536
-#: How much of a body over the quota is read and thrown away before the answer.
+#: How many bytes of a body over the quota are read and thrown away before the answer.
 _DISCARDED_BYTES = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One request as it came over the wire; names of headers keep their case."""
+    """One request as the client sent it. The names of headers keep their case."""
 
     method: str
     path: str
@@ -32,7 +32,7 @@ class HttpRequest:
     protocol: str = "HTTP/1.1"
 
     def header(self, name: str) -> str | None:
-        """The value of a header, joined by commas when it came more than once."""
+        """The value of a header; the values are joined by commas when it was sent more than once."""
         values = self.header_values(name)
         return ",".join(values) if values else None
 
@@ -45,14 +45,10 @@ class HttpRequest:
         """The decoded query, in order."""
         return parse_qsl(self.query_string, keep_blank_values=True)
 
-    def decoded_path(self) -> str:
-        """The path without percent-encoding."""
-        return unquote(self.path)
-
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """One response; `invocation` is the record of the invocation that made it, when one did."""
+    """One response. `invocation` is the record of the invocation behind it; None when there was none."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -69,9 +65,10 @@ class HttpResponse:
 
 @dataclass(frozen=True)
 class RequestRecord:
-    """One answered request; `trace_id` is what the client sent as X-Amzn-Trace-Id.
+    """One answered request.
 
-    `dimensions` are those of its metrics: API and stage; empty where API Gateway publishes none.
+    `trace_id` is the client's header X-Amzn-Trace-Id. `dimensions` are the dimensions of its metrics, API and stage;
+    empty for function URLs, which have no such metrics.
     """
 
     api: str
@@ -94,7 +91,7 @@ class ApiServer:
         too_large: The answer to a body over the quota.
         port: The port; 0 takes a free one.
         on_request: Called with the record of each answered request.
-        dimensions: The dimensions of the metrics of a request to this path. Default: it has no metrics.
+        dimensions: Tells the dimensions of the metrics of a request to a path. Default: it has no metrics.
     """
 
     def __init__(
@@ -118,7 +115,7 @@ class ApiServer:
     @property
     def url(self) -> str:
         """The URL of the server, without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.port}"
+        return f"http://{LOOPBACK}:{self._server.port}"
 
     def stop(self) -> None:
         """Stop listening and close every connection."""
@@ -186,7 +183,7 @@ class _Handler(LoopbackHandler):
         )
 
     def _discard(self, remaining: int) -> None:
-        """Read what a client still sends: most read no answer before they have sent everything."""
+        """Read what a client still sends: most clients read the answer only after they have sent everything."""
         remaining = min(remaining, _DISCARDED_BYTES)
         while remaining > 0:
             chunk = self.rfile.read(min(remaining, _LINE_LIMIT))
@@ -245,5 +242,5 @@ class _Handler(LoopbackHandler):
 
 
 def _one_line(value: str) -> str:
-    """A header's value in what HTTP/1.1 can carry; a line break would begin another header."""
+    """A header's value without line breaks, which would begin another header, and in Latin-1."""
     return value.replace("\r", " ").replace("\n", " ").encode("latin-1", "replace").decode("latin-1")

@@ -1,4 +1,4 @@
-"""The Lambda proxy integration: an event in, the function's answer out, within the API's time limit."""
+"""The Lambda proxy integration: invokes the function and waits for its answer, within the API's time limit."""
 
 import json
 import queue
@@ -20,13 +20,13 @@ class IntegrationTimeout(Exception):
 def invoke_within(
     invoke: Invoke, function: FunctionArn, event: Mapping[str, Any], seconds: float | None
 ) -> InvocationResult:
-    """Invoke a function and wait for its answer no longer than the integration does.
+    """Invoke a function, and wait for its answer as long as the integration does.
 
     Args:
         invoke: Runs the invocation.
         function: The function, with its alias.
         event: The event.
-        seconds: The limit; None when there is none but the function's own.
+        seconds: The time limit of the integration; None for only the function's own timeout.
 
     Raises:
         IntegrationTimeout: The limit has passed.

@@ -1,4 +1,4 @@
-"""JWT authorizers: issuer, audience, expiry and scopes. The signature cannot be verified offline."""
+"""JWT authorizers check issuer, audience, expiry and scopes. The signature cannot be verified offline."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from onnx_inference.local.gateway.http_server import HttpRequest
 
 
 class TokenRejected(Exception):
-    """The token is missing or does not hold; `forbidden` when only its scopes do not suffice."""
+    """The token is missing or invalid. `forbidden` is true when only its scopes are not sufficient."""
 
     def __init__(self, *, forbidden: bool = False) -> None:
         self.forbidden = forbidden
@@ -31,11 +31,11 @@ class JwtAuthorizer:
 
         Args:
             request: The request.
-            scopes: The route's scopes, of which the token needs one.
-            now: Seconds since 1970. Default: the clock's.
+            scopes: The route's scopes. The token needs one of them.
+            now: The time to check against, in seconds since 1970. Default: this machine's time.
 
         Raises:
-            TokenRejected: There is no token, or it does not hold.
+            TokenRejected: There is no token, or it is invalid.
         """
         claims = _claims(self._token(request))
         moment = time.time() if now is None else now

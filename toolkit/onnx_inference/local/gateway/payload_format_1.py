@@ -1,18 +1,19 @@
 """Payload format 1.0: the event and response of REST APIs, and of HTTP APIs that ask for it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
 from onnx_inference.local.gateway.http_server import HttpRequest, HttpResponse
-from onnx_inference.local.gateway.payload_format_2 import (
+from onnx_inference.local.gateway.payload import (
     InvalidResponse,
     RequestIdentity,
     decode_body,
     header_value,
     status_code,
 )
+from onnx_inference.local.gateway.signature_v4 import Caller
 
 
 def request_event(
@@ -23,20 +24,20 @@ def request_event(
     path: str,
     body: str | None,
     is_base64: bool,
-    caller: Mapping[str, Any] | None = None,
+    caller: Caller | None = None,
     api_key: str | None = None,
 ) -> dict[str, Any]:
     """The event of one request, without the member `version` that HTTP APIs add.
 
     Args:
         request: The request.
-        identity: What the API knows of it; its `path` begins with the stage.
+        identity: The rest of what the event contains. Its `path` begins with the stage.
         resource: The matched resource's path, such as `/{proxy+}`.
         path: The path without the stage.
         body: The body as text or base64; None when there is none.
-        is_base64: Which of the two.
-        caller: Members of `requestContext.identity` that tell who signed the request.
-        api_key: The API key it came with.
+        is_base64: Whether the body is base64.
+        caller: Who signed the request; None when nobody did.
+        api_key: The API key of the request.
     """
     query = request.query()
     return {
@@ -71,7 +72,7 @@ def request_event(
                 "user": None,
                 "userAgent": request.header("User-Agent"),
                 "userArn": None,
-                **(caller or {}),
+                **_identity_of(caller),
             },
             "path": identity.path,
             "protocol": request.protocol,
@@ -92,7 +93,7 @@ def http_response(payload: bytes, *, decode_base64: bool = True) -> HttpResponse
 
     Args:
         payload: The function's answer: an object with `statusCode`.
-        decode_base64: Whether a body that is said to be base64 is decoded.
+        decode_base64: Whether a body is decoded if the answer says that it is base64.
 
     Raises:
         InvalidResponse: It is not such an object.
@@ -112,6 +113,19 @@ def http_response(payload: bytes, *, decode_base64: bool = True) -> HttpResponse
         headers.append(("Content-Type", "application/json"))
     body = decode_body(value.get("body"), decode=decode_base64 and bool(value.get("isBase64Encoded")))
     return HttpResponse(status_code(value["statusCode"]), tuple(headers), body)
+
+
+def _identity_of(caller: Caller | None) -> dict[str, Any]:
+    """The members of `requestContext.identity` of payload format 1.0 that tell who signed."""
+    if caller is None:
+        return {}
+    return {
+        "accessKey": caller.access_key,
+        "accountId": caller.account,
+        "caller": caller.account,
+        "user": caller.account,
+        "userArn": caller.user_arn,
+    }
 
 
 def _last(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

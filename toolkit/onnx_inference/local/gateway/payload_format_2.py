@@ -1,43 +1,20 @@
 """Payload format 2.0: the event and response of HTTP APIs and function URLs."""
 
 import base64
-import binascii
 import json
-import time
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from onnx_inference.local.gateway.http_server import HttpRequest, HttpResponse
+from onnx_inference.local.gateway.payload import (
+    InvalidResponse,
+    RequestIdentity,
+    decode_body,
+    header_value,
+    status_code,
+)
+from onnx_inference.local.gateway.signature_v4 import Caller
 
 _TEXT_TYPES = frozenset({"application/json", "application/xml", "application/javascript"})
-
-
-class InvalidResponse(ValueError):
-    """The function's answer is none that the API can turn into an HTTP response."""
-
-
-@dataclass(frozen=True)
-class RequestIdentity:
-    """What the API knows of itself and of one request, beside the request."""
-
-    account: str
-    api_id: str
-    domain_name: str
-    stage: str
-    route_key: str
-    path: str
-    path_parameters: Mapping[str, str] = field(default_factory=dict)
-    stage_variables: Mapping[str, str] = field(default_factory=dict)
-    authorizer: Mapping[str, Any] | None = None
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    epoch_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
-
-    @property
-    def time(self) -> str:
-        """The request's time in the common log format."""
-        return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(self.epoch_ms / 1000))
 
 
 def request_event(request: HttpRequest, identity: RequestIdentity) -> dict[str, Any]:
@@ -45,7 +22,7 @@ def request_event(request: HttpRequest, identity: RequestIdentity) -> dict[str, 
 
     Args:
         request: The request.
-        identity: The rest of what the event holds; its `path` begins with the stage, when that is a named one.
+        identity: The rest of what the event contains. Its `path` begins with the stage, unless that is `$default`.
     """
     body, is_base64 = encode_body(request)
     context: dict[str, Any] = {
@@ -92,6 +69,19 @@ def request_event(request: HttpRequest, identity: RequestIdentity) -> dict[str, 
     return event
 
 
+def iam_context(caller: Caller) -> dict[str, Any]:
+    """The member `authorizer.iam` of payload format 2.0."""
+    return {
+        "accessKey": caller.access_key,
+        "accountId": caller.account,
+        "callerId": caller.account,
+        "cognitoIdentity": None,
+        "principalOrgId": None,
+        "userArn": caller.user_arn,
+        "userId": caller.account,
+    }
+
+
 def encode_body(request: HttpRequest) -> tuple[str | None, bool]:
     """The body as the event carries it, and whether that is base64: decided by the content type, binary without one."""
     if not request.body:
@@ -110,10 +100,10 @@ def http_response(payload: bytes, *, default_content_type: str) -> HttpResponse:
 
     Args:
         payload: The function's answer: an object with `statusCode`, or any JSON, which is then the body.
-        default_content_type: The content type of an object with `statusCode` that names none.
+        default_content_type: The content type of an object with `statusCode` but without a content type.
 
     Raises:
-        InvalidResponse: It is no JSON, or an object with `statusCode` whose members do not fit.
+        InvalidResponse: It is not JSON, or an object with `statusCode` and invalid members.
     """
     try:
         value = json.loads(payload or b"null")
@@ -128,44 +118,6 @@ def http_response(payload: bytes, *, default_content_type: str) -> HttpResponse:
     headers += [("set-cookie", str(cookie)) for cookie in value.get("cookies") or ()]
     body = decode_body(value.get("body"), decode=bool(value.get("isBase64Encoded")))
     return HttpResponse(status_code(value["statusCode"]), tuple(headers), body)
-
-
-def status_code(value: object) -> int:
-    """The status of a function's answer.
-
-    Raises:
-        InvalidResponse: It is no HTTP status.
-    """
-    try:
-        status = int(str(value))
-    except ValueError:
-        raise InvalidResponse(f"statusCode {value!r}") from None
-    if not 100 <= status <= 599:
-        raise InvalidResponse(f"statusCode {value!r}")
-    return status
-
-
-def header_value(value: object) -> str:
-    """A header's value: strings as they are, numbers and booleans as JSON writes them."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def decode_body(body: object, *, decode: bool) -> bytes:
-    """The bytes of a function's body.
-
-    Raises:
-        InvalidResponse: It is no string, or no base64 where that was said.
-    """
-    if body is None:
-        return b""
-    if not isinstance(body, str):
-        raise InvalidResponse("body is not a string")
-    if not decode:
-        return body.encode()
-    try:
-        return base64.b64decode(body, validate=True)
-    except (ValueError, binascii.Error):
-        raise InvalidResponse("body is not base64") from None
 
 
 def _headers(request: HttpRequest) -> dict[str, str]:

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onnx_inference.local.gateway import payload_format_1
-from onnx_inference.local.gateway.http_api import iam_identity
 from onnx_inference.local.gateway.http_server import HttpRequest, HttpResponse
 from onnx_inference.local.gateway.integration import IntegrationTimeout, Invoke, invoke_within
-from onnx_inference.local.gateway.payload_format_2 import InvalidResponse, RequestIdentity
+from onnx_inference.local.gateway.payload import InvalidResponse, RequestIdentity
 from onnx_inference.local.gateway.routing import ANY, PathPattern
 from onnx_inference.local.gateway.signature_v4 import Caller, SignatureRejected, SignatureVerifier
 from onnx_inference.local.gateway.throttle import Throttles
@@ -25,7 +24,7 @@ _MISSING_TOKEN = "Missing Authentication Token"
 
 @dataclass(frozen=True)
 class RestMethod:
-    """One method of one resource. `function` is None for a mock integration, whose answer is then `mock`."""
+    """One method of one resource. For a mock integration `function` is None, and `mock` is the answer."""
 
     resource: str
     method: str
@@ -86,7 +85,7 @@ class RestApi:
         invoke: Runs an invocation.
         verifier: Checks signatures of methods with IAM authorization.
         usage_plans: The API keys.
-        enforce_auth: False lets every request through, also without the API key a method asks for.
+        enforce_auth: False lets every request through, also without the API key that a method requires.
     """
 
     too_large = HttpResponse(
@@ -164,7 +163,7 @@ class RestApi:
             path=path,
             body=body,
             is_base64=is_base64,
-            caller=iam_identity(caller),
+            caller=caller,
             api_key=None if key is None else key.value,
         )
         return self._integrate(request, method, method.function, event)
@@ -194,7 +193,7 @@ class RestApi:
             if candidate.method not in (method, ANY):
                 continue
             pattern = PathPattern(candidate.resource)
-            # REST APIs take `/pets/` for `/pets`.
+            # A REST API serves `/pets/` as `/pets`.
             variables = pattern.match(path)
             if variables is None and path != "/":
                 variables = pattern.match(path.rstrip("/"))
@@ -228,7 +227,7 @@ class RestApi:
         return request.body.decode(errors="replace"), False
 
     def _wants_binary(self, request: HttpRequest) -> bool:
-        """Whether a base64 body is decoded for this client: only the first type of its Accept header counts."""
+        """Whether a base64 body is decoded for this client. Only the first type of its Accept header counts."""
         return self._is_binary((request.header("Accept") or "application/json").partition(",")[0])
 
     def _is_binary(self, header: str) -> bool:
@@ -258,7 +257,7 @@ def _method(resource: str, name: str, method: Mapping[str, Any]) -> RestMethod:
 
 
 def _mock(integration: Mapping[str, Any]) -> HttpResponse | None:
-    """The answer of a mock integration with one response and fixed headers, as CORS preflights are built."""
+    """The answer of a mock integration with one response and fixed headers, as for CORS preflights."""
     responses = integration.get("integrationResponses") or {}
     if integration.get("type") != "MOCK" or not responses:
         return None

@@ -10,7 +10,7 @@ DEFAULT = "$default"
 
 @dataclass(frozen=True)
 class PathPattern:
-    """A path with variables: `/pets/{id}`, or `/{proxy+}` for all that follows."""
+    """A path with variables: `/pets/{id}`, or `/{proxy+}` for the rest of a path."""
 
     text: str
 
@@ -37,7 +37,7 @@ class PathPattern:
 
     @property
     def specificity(self) -> tuple[int, ...]:
-        """Orders patterns that match the same path: fixed segments before variables before greedy ones."""
+        """Orders patterns that match the same path: fixed segments first, then variables, then greedy variables."""
         ranks = []
         for segment in _segments(self.text):
             if not segment.startswith("{"):
@@ -49,19 +49,19 @@ class PathPattern:
 
 @dataclass(frozen=True)
 class RouteMatch:
-    """A route that was found, by its key, and the variables of its path."""
+    """The key of the route that matches a request, and the variables of the path."""
 
     route_key: str
     path_parameters: dict[str, str]
 
 
 def find_route(route_keys: Iterable[str], method: str, path: str) -> RouteMatch | None:
-    """The route of an HTTP API for one request: the most specific one, then `$default`.
+    """The route of an HTTP API for one request: the most specific one, else `$default`.
 
     Args:
         route_keys: Keys such as `GET /pets/{id}`, `ANY /{proxy+}` and `$default`.
         method: The request's method.
-        path: The path without the stage, as it came.
+        path: The path without the stage, percent-encoded.
     """
     found: list[tuple[tuple[int, ...], int, RouteMatch]] = []
     has_default = False

@@ -1,4 +1,4 @@
-"""Verification of AWS Signature Version 4, with botocore's canonicalisation against the twin's own credentials."""
+"""Verifies AWS Signature Version 4 with botocore and the twin's own credentials."""
 
 import hashlib
 import hmac
@@ -16,9 +16,9 @@ _FORM = re.compile(rf"{_ALGORITHM} +Credential=([^,\s]+),\s*SignedHeaders=([^,\s
 
 
 class SignatureRejected(Exception):
-    """The request is not signed, or its signature does not hold.
+    """The request is not signed (`missing`), or its signature is invalid.
 
-    `missing` tells the two apart; the message is what API Gateway says to a REST API's client.
+    The message is the one that a REST API gives its client.
     """
 
     def __init__(self, message: str, *, missing: bool = False) -> None:
@@ -35,7 +35,7 @@ class Caller:
 
     @property
     def user_arn(self) -> str:
-        """The ARN of the caller: the embedded cloud's credentials are the account's root."""
+        """The ARN of the caller, which is the account's root user."""
         return f"arn:aws:iam::{self.account}:root"
 
 
@@ -61,8 +61,8 @@ class SignatureVerifier:
         """Check a request.
 
         Args:
-            request: As it came over the wire.
-            now: The time to check its date against. Default: the clock's.
+            request: The request as the client sent it.
+            now: The time to check its date against. Default: this machine's time.
 
         Raises:
             SignatureRejected: It is not signed, or not by these credentials, or was changed since.

@@ -1,4 +1,4 @@
-"""Throttling by a token bucket, as API Gateway does it: a steady rate and a burst."""
+"""Throttling by a token bucket, as in API Gateway: a steady rate and a burst."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ class TokenBucket:
     Args:
         rate: Requests per second in the long run.
         burst: Requests at once.
-        clock: Seconds; for tests.
+        clock: Tells the time in seconds. Default: this machine's monotonic clock.
     """
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,14 +35,14 @@ class TokenBucket:
 
 
 class Throttles:
-    """The buckets of one API, one per thing that has a limit of its own."""
+    """The buckets of one API, one for each route or method."""
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[str, float, int], TokenBucket] = {}
         self._lock = threading.Lock()
 
     def allows(self, key: str, rate: float | None, burst: int | None) -> bool:
-        """Whether one more request is within the limit; without a limit it always is."""
+        """Whether one more request is within the limit. Without a limit it always is."""
         if rate is None or burst is None:
             return True
         with self._lock:

@@ -8,7 +8,7 @@ from onnx_inference.local.gateway.throttle import Throttles
 
 
 class KeyRejected(Exception):
-    """The request has no key that may use the stage, or the key's limit is reached; then `limited`."""
+    """The request has no key that may use the stage, or a limit of the key is reached (`limited`)."""
 
     def __init__(self, *, limited: bool = False) -> None:
         self.limited = limited
@@ -17,7 +17,7 @@ class KeyRejected(Exception):
 
 @dataclass(frozen=True)
 class PlannedKey:
-    """A key within one usage plan: the stages it may use, as `API/STAGE`, and its limits."""
+    """A key in a usage plan: the stages it may use, as `API/STAGE`, and its limits."""
 
     key_id: str
     value: str
@@ -28,7 +28,7 @@ class PlannedKey:
 
 
 class UsagePlans:
-    """The keys of one account and region; counts what each has used since the twin started."""
+    """The keys of one account and region. Counts how many requests each has used since the twin started."""
 
     def __init__(self, keys: tuple[PlannedKey, ...] = ()) -> None:
         self.keys = keys

@@ -1,1 +1,1 @@
-"""Runs image functions as Lambda does, in real runtime processes and without a container engine."""
+"""The Lambda host: runs image functions as Lambda does, in real runtime processes."""

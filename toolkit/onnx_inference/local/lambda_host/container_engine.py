@@ -1,4 +1,4 @@
-"""Images for real, where there is a container engine: built and pushed by the CDK CLI, pulled and run in containers."""
+"""With a container engine, the CDK CLI builds and pushes images, and functions run in containers."""
 
 import os
 import shutil
@@ -49,7 +49,7 @@ class ContainerEngine:
             raise NotServed(f"The container engine {self.executable!r} was not found on the PATH.")
 
     def write_shim(self, directory: Path) -> Path:
-        """Write what the CDK CLI is to run in place of `docker` (CDK_DOCKER)."""
+        """Write the program that the CDK CLI runs in place of `docker` (CDK_DOCKER)."""
         shim = directory / "docker"
         text = _SHIM.format(engine=self.executable, registry=self.registry, plain_http=" ".join(self._plain_http))
         shim.write_text(text)
@@ -59,7 +59,7 @@ class ContainerEngine:
     def run(
         self, name: str, image_uri: str, *, environment: Mapping[str, str], memory_mb: int, command: Sequence[str]
     ) -> list[str]:
-        """The command that runs a function's image as Lambda would: read-only but for /tmp, without privileges."""
+        """The command that runs a function's image as Lambda does: read-only except /tmp, and without privileges."""
         variables = [f"--env={key}={value}" for key, value in environment.items()]
         return [
             self.executable,

@@ -1,4 +1,4 @@
-"""The life of execution environments, in records: when they were made, were busy and idle, and why they ended."""
+"""Records of execution environments: when they were made, busy and idle, and why they ended."""
 
 import threading
 from collections import deque
@@ -8,7 +8,7 @@ from datetime import datetime
 from onnx_inference.local.clock import Clock
 
 ON_DEMAND, PROVISIONED, SNAP_START = "on-demand", "provisioned-concurrency", "snap-start"
-#: What an event is: a request through an API, a ping of the warmer, or anything else.
+#: Kinds of events: a request through an API, a ping of the warmer, or anything else.
 REQUEST, PING, OTHER = "request", "ping", "other"
 
 IDLE_EXPIRY, REPLACED, SCALED_IN, STOPPED = "idle expiry", "replaced", "scaled in", "stopped"
@@ -19,16 +19,16 @@ _KEPT = 10_000
 
 @dataclass(frozen=True)
 class BusySpan:
-    """One event that an environment served. Times are the twin clock's; `duration_ms` is this machine's.
+    """One event that an environment served. Times are on the twin's clock; `duration_ms` is this machine's time.
 
     Attributes:
-        request_id: Of the invocation.
+        request_id: The invocation's request id.
         kind: `request`, `ping` or `other`.
         cold: Whether the environment was made or restored for it.
-        started_at: When the environment had the event, after its init or restore.
-        ended_at: None while it is served.
+        started_at: When the environment received the event, after its init phase or restore.
+        ended_at: When it had answered; None before that.
         duration_ms: How long the handler took.
-        status: As in `InvocationRecord`; `running` while it is served.
+        status: As in `InvocationRecord`; `running` until it has answered.
     """
 
     request_id: str
@@ -50,7 +50,7 @@ class IdleSpan:
 
 @dataclass(frozen=True)
 class EnvironmentRecord:
-    """The life of one execution environment so far. Times are the twin clock's, durations this machine's.
+    """The life of one execution environment so far. Times are on the twin's clock, durations are this machine's.
 
     Attributes:
         id: Unique; the end of the log stream's name.
@@ -61,11 +61,11 @@ class EnvironmentRecord:
         provisioned_for: The alias or version whose provisioned concurrency it is part of.
         created_at: When its process was started.
         init_duration_ms: How long the init phase took; None until it is over.
-        restore_started_at: SnapStart: when an event made it go on from its snapshot; None before that.
+        restore_started_at: SnapStart: when it began to be restored from its snapshot; None before that.
         restore_duration_ms: SnapStart: how long the restore took, hooks included; None before it.
         ready_at: When it could first serve: after the init phase, with SnapStart after the restore.
-        busy: What it served, in order.
-        ended_at: None while it lives.
+        busy: The events that it served, in order.
+        ended_at: When it was stopped; None before that.
         end_cause: `idle expiry`, `replaced`, `scaled in`, `stopped`, `timeout`, `out of memory`, `exited` or
             `init failed`.
     """
@@ -96,7 +96,7 @@ class EnvironmentRecord:
 
     @property
     def idle(self) -> tuple[IdleSpan, ...]:
-        """The times between what it served."""
+        """The times in which it was ready and served nothing."""
         if self.ready_at is None:
             return ()
         spans = []
@@ -125,13 +125,13 @@ class EnvironmentLife:
         self._lock = threading.Lock()
 
     def initialised(self, duration_ms: float, *, ready: bool) -> None:
-        """The init phase is over; `ready` when it can serve now, and need not be restored first."""
+        """The init phase is over. `ready` is false when it has to be restored before it can serve."""
         with self._lock:
             at = self._clock.now() if ready else None
             self._record = replace(self._record, init_duration_ms=duration_ms, ready_at=at)
 
     def restoring(self) -> None:
-        """An event makes it go on from its snapshot."""
+        """Its restore from the snapshot begins."""
         with self._lock:
             self._record = replace(self._record, restore_started_at=self._clock.now())
 
@@ -141,12 +141,12 @@ class EnvironmentLife:
             self._record = replace(self._record, restore_duration_ms=duration_ms, ready_at=self._clock.now())
 
     def serves(self, request_id: str, kind: str, *, cold: bool) -> None:
-        """It was handed an event."""
+        """It received an event."""
         with self._lock:
             self._busy.append(BusySpan(request_id, kind, cold, self._clock.now()))
 
     def served(self, duration_ms: float, status: str) -> None:
-        """It has answered, or failed to."""
+        """It has answered, or failed."""
         with self._lock:
             span = self._busy[-1]
             self._busy[-1] = replace(span, ended_at=self._clock.now(), duration_ms=duration_ms, status=status)
@@ -162,16 +162,16 @@ class EnvironmentLife:
             self._record = replace(self._record, ended_at=now, end_cause=cause)
 
     def record(self) -> EnvironmentRecord:
-        """The life so far."""
+        """The record so far."""
         with self._lock:
             return replace(self._record, busy=tuple(self._busy))
 
 
 @dataclass(frozen=True)
 class Throttle:
-    """An invocation that was refused because the concurrency was used up.
+    """An invocation that was refused because the reserved concurrency was used up.
 
-    `qualifier` is the alias or version that it was for.
+    `at` is on the twin's clock; `qualifier` is the invoked alias or version.
     """
 
     function_name: str

@@ -1,4 +1,4 @@
-"""Functions' file systems: a directory of this machine for each, mounted where the function expects it."""
+"""Functions' file systems: each is a directory of this machine, mounted where the function expects it."""
 
 import os
 import shutil
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from onnx_inference.local.lambda_host.invocation import NotServed
 
-#: Where an access point leads: its file system's id, and its root directory there.
+#: Tells the file system's id of an access point, and its root directory there.
 AccessPointLookup = Callable[[str], tuple[str, str]]
 
-# In a mount namespace of its own a process sees the directories at their paths, and nobody else does. Mount paths are
-# below /mnt, so that is what gives way.
+# The process has a mount namespace of its own, so that no other process sees the mounts. Mount paths are below /mnt,
+# so /mnt is replaced.
 _MOUNT = """\
 set -e
 mount -t tmpfs tmpfs /mnt
@@ -40,11 +40,11 @@ class FileSystemMount:
 
 
 class FileSystems:
-    """The directories that stand for file systems. They live as long as the twin.
+    """The directories that stand for file systems. They exist as long as the twin runs.
 
     Args:
         directory: Where they are made.
-        lookup: Tells where an access point leads.
+        lookup: Tells the file system and the root directory of an access point.
     """
 
     def __init__(self, directory: Path, lookup: AccessPointLookup) -> None:
@@ -52,10 +52,10 @@ class FileSystems:
         self._lookup = lookup
 
     def directory(self, access_point_arn: str) -> Path:
-        """What an access point leads to. Access points of one file system see each other's files.
+        """The directory of an access point. Access points of one file system see each other's files.
 
         Raises:
-            NotServed: It is an access point neither of EFS nor of S3 Files.
+            NotServed: It is not an access point of EFS or S3 Files.
         """
         if not any(f":{service}:" in access_point_arn for service in ("elasticfilesystem", "s3files")):
             raise NotServed(f"The twin mounts access points of EFS and S3 Files only, not {access_point_arn}.")
@@ -66,7 +66,7 @@ class FileSystems:
         return path
 
     def mounted(self, command: Sequence[str], mounts: Sequence[FileSystemMount]) -> list[str]:
-        """The command with the mounts in place; the command itself when there are none.
+        """The command that mounts the file systems and then runs the command; the command itself without mounts.
 
         Raises:
             NotServed: This machine has no `unshare`.

@@ -1,4 +1,4 @@
-"""What is deployed: functions, their versions and aliases, in the shape that Lambda's API gives them."""
+"""Deployed functions, their versions and aliases, read from what Lambda's API answers."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ LATEST = "$LATEST"
 
 @dataclass(frozen=True)
 class FunctionArn:
-    """The ARN of a function, with the alias or version it was invoked by when there is one."""
+    """The ARN of a function, with its qualifier (alias or version) when there is one."""
 
     account: str
     region: str
@@ -24,7 +24,7 @@ class FunctionArn:
         """Read `arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]`.
 
         Raises:
-            ValueError: It is not a function's ARN.
+            ValueError: It is not the ARN of a function.
         """
         parts = arn.split(":")
         if len(parts) not in (7, 8) or parts[0] != "arn" or parts[2] != "lambda" or parts[5] != "function":
@@ -33,7 +33,7 @@ class FunctionArn:
 
     @classmethod
     def from_integration_uri(cls, uri: str) -> "FunctionArn":
-        """Read the function from what an API's integration names: an ARN, or API Gateway's path around one.
+        """Read the function of an API's integration: its URI is an ARN, or API Gateway's path with an ARN in it.
 
         Raises:
             ValueError: It names no function.
@@ -48,7 +48,7 @@ class FunctionArn:
 
 @dataclass(frozen=True)
 class FunctionConfiguration:
-    """One version of a function: what an execution environment of it is made from."""
+    """One version of a function, with everything that an execution environment needs to know."""
 
     arn: FunctionArn
     version: str
@@ -100,13 +100,13 @@ class FunctionConfiguration:
 
 @dataclass(frozen=True)
 class AliasRouting:
-    """Which versions an alias sends its invocations to."""
+    """The versions that an alias routes invocations to: the primary one, and others with weights."""
 
     version: str
     additional_weights: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def choose(self, draw: Callable[[], float] = random.random) -> str:
-        """The version of one invocation, drawn by the weights."""
+        """The version of one invocation, drawn at random by the weights."""
         point = draw()
         for version, weight in self.additional_weights.items():
             if point < weight:
@@ -117,7 +117,7 @@ class AliasRouting:
 
 @dataclass(frozen=True)
 class AsynchronousPolicy:
-    """How Lambda tries an asynchronous invocation again; these are its defaults."""
+    """How Lambda retries an asynchronous invocation. The defaults are Lambda's."""
 
     attempts: int = 2
     age_seconds: float = 21_600.0
@@ -160,7 +160,7 @@ class DeployedFunction:
         return cls(configurations, aliases, None if reserved is None else int(reserved), provisioned, policies)
 
     def asynchronous_policy(self, qualifier: str | None) -> AsynchronousPolicy:
-        """How an event for this qualifier is tried again."""
+        """How an asynchronous invocation by this qualifier is retried."""
         return self.asynchronous_policies.get(qualifier or "", AsynchronousPolicy())
 
     def version_of(self, qualifier: str | None, draw: Callable[[], float] = random.random) -> str | None:
@@ -170,6 +170,16 @@ class DeployedFunction:
         if qualifier in self.aliases:
             return self.aliases[qualifier].choose(draw)
         return qualifier if qualifier in self.configurations else None
+
+    def route(self, qualifier: str | None) -> FunctionConfiguration | None:
+        """The version that one invocation by this qualifier goes to; None when there is no such qualifier."""
+        version = self.version_of(qualifier)
+        return None if version is None else self.configuration(version)
+
+    def primary_configuration(self, qualifier: str | None) -> FunctionConfiguration | None:
+        """The version that a qualifier means: of an alias its primary one, which has no weight of its own."""
+        version = self.version_of(qualifier, lambda: 1.0)
+        return None if version is None else self.configuration(version)
 
     def configuration(self, version: str) -> FunctionConfiguration | None:
         """The configuration of one version; None when it does not exist."""

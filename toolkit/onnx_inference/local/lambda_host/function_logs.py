@@ -1,4 +1,4 @@
-"""What the functions print: kept, handed to listeners, and embedded metrics parsed out of it."""
+"""The functions' logs: lines are kept and given to listeners, and embedded metrics are parsed."""
 
 import json
 import threading
@@ -28,7 +28,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class MetricDatum:
-    """One value of one metric, from a line in CloudWatch's embedded metric format. `at` is the twin clock's time."""
+    """The values of one metric in a line of CloudWatch's embedded metric format. `at` is on the twin's clock."""
 
     at: float
     function_name: str
@@ -44,7 +44,7 @@ class FunctionLogs:
     """The log sink of all functions; safe to use from every thread.
 
     Args:
-        clock: What the times of metrics are of. Default: this machine's time.
+        clock: The clock of the metrics' times. Default: this machine's time.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:

@@ -19,8 +19,8 @@ class Acquired:
 
     Attributes:
         environment: The environment.
-        fresh: Nothing was served by it: the caller initialises or restores it first.
-        spillover: The provisioned environments were all busy, and it is none of them.
+        fresh: Whether it has served nothing yet: the caller initialises or restores it first.
+        spillover: Whether it is not provisioned, because all provisioned environments were busy.
     """
 
     environment: ExecutionEnvironment
@@ -32,13 +32,13 @@ class FunctionPool:
     """Hands out environments, each to one invocation at a time.
 
     Args:
-        create: Makes an environment that is not yet initialised: of an initialisation type, and for the alias or
-            version whose provisioned concurrency it belongs to.
-        limit: How many there may be beyond the provisioned ones. Lambda has no such limit per version; a laptop has.
-            Beyond it an invocation waits for an environment to come free.
+        create: Makes an environment that is not yet initialised. Takes its initialisation type, and the alias or
+            version whose provisioned concurrency it is part of.
+        limit: How many environments there may be without the provisioned ones. When all are busy, an invocation waits
+            for one; Lambda has no such limit per version.
         idle_seconds: How long an unused environment is kept.
-        now: The twin clock's time.
-        snap_start: Environments are restored from ones that were initialised ahead.
+        now: Tells the time on the twin's clock.
+        snap_start: Whether environments are restored from snapshots.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class FunctionPool:
         """An environment for one invocation: a provisioned one, else an idle one, else a new one.
 
         Args:
-            qualifier: The alias or version that is invoked: its provisioned environments serve nobody else.
+            qualifier: The invoked alias or version. Its provisioned environments serve no other.
 
         Raises:
             PoolClosed: The pool has ended.
@@ -126,7 +126,7 @@ class FunctionPool:
         self.discard(environment, self._closed or (life.SCALED_IN if surplus else life.EXITED))
 
     def discard(self, environment: ExecutionEnvironment, cause: str) -> None:
-        """Give back an environment that cannot serve again; it is stopped."""
+        """Give back an environment that cannot serve again, and stop it."""
         environment.stop(cause)
         with self._changed:
             self._all.pop(id(environment), None)
@@ -135,7 +135,7 @@ class FunctionPool:
     # -- provisioned concurrency --------------------------------------------------------------------------------
 
     def provision(self, qualifier: str, count: int) -> list[ExecutionEnvironment]:
-        """Set how many environments are kept for an alias or version; those beyond it are stopped once they are idle.
+        """Set how many environments are kept for an alias or version. Surplus ones are stopped once they are idle.
 
         Returns:
             The environments that were missing: the caller initialises them and gives them back.
@@ -154,7 +154,7 @@ class FunctionPool:
         return missing
 
     def missing(self) -> list[ExecutionEnvironment]:
-        """New environments in place of provisioned ones that ended; the caller initialises and gives them back."""
+        """New environments in place of provisioned ones that ended. The caller initialises them and gives them back."""
         with self._changed:
             if self._closed is not None:
                 return []
@@ -166,7 +166,7 @@ class FunctionPool:
             return {qualifier: count for qualifier, count in self._keep.items() if count}
 
     def utilization(self, qualifier: str) -> float | None:
-        """The part of the provisioned environments that serve at this moment; None when none are kept."""
+        """The share of the provisioned environments that serve at this moment; None when none are kept."""
         with self._changed:
             keep = self._keep.get(qualifier, 0)
             allocated = sum(e.provisioned_for == qualifier for e in self._all.values())
@@ -185,9 +185,9 @@ class FunctionPool:
     # -- SnapStart ----------------------------------------------------------------------------------------------
 
     def spare(self) -> ExecutionEnvironment | None:
-        """A new environment to be initialised ahead, when there is none and none is being made.
+        """A new environment to be initialised up to its snapshot; None when one is kept or being made.
 
-        The caller gives it to `keep_spare`, or says `spare_failed`.
+        The caller initialises it, and calls `keep_spare` or `spare_failed`.
         """
         with self._changed:
             self._spares = [spare for spare in self._spares if spare.alive]
@@ -201,7 +201,7 @@ class FunctionPool:
             raise
 
     def keep_spare(self, environment: ExecutionEnvironment) -> None:
-        """Keep an environment that was initialised ahead."""
+        """Keep an environment that was initialised up to its snapshot."""
         with self._changed:
             self._making_spare = False
             if self._closed is None:
@@ -210,14 +210,14 @@ class FunctionPool:
         environment.stop(self._closed)
 
     def spare_failed(self) -> None:
-        """The environment that was to be initialised ahead could not be."""
+        """Note that the new environment could not be initialised."""
         with self._changed:
             self._making_spare = False
 
     # -- end ----------------------------------------------------------------------------------------------------
 
     def expire(self) -> None:
-        """Stop the environments that were idle for too long; never the provisioned ones."""
+        """Stop the environments that were idle for too long, but never provisioned ones."""
         horizon = self._now() - self._idle_seconds
         with self._changed:
             old = [e for e in self._idle if e.last_used < horizon and e.provisioned_for is None]
@@ -229,10 +229,10 @@ class FunctionPool:
             environment.stop(life.IDLE_EXPIRY)
 
     def forget(self, chosen: Callable[[ExecutionEnvironment], bool]) -> None:
-        """Stop idle environments that are not provisioned.
+        """Stop some of the idle environments that are not provisioned.
 
         Args:
-            chosen: Tells which.
+            chosen: Tells whether to stop one.
         """
         with self._changed:
             stopped = [e for e in self._idle if e.provisioned_for is None and chosen(e)]
@@ -256,7 +256,7 @@ class FunctionPool:
             environment.stop(life.STOPPED)
 
     def retire(self) -> None:
-        """Take no more invocations; stop what is idle now and the rest when it is given back."""
+        """Take no more invocations. Idle environments are stopped now, busy ones when they are given back."""
         with self._changed:
             self._closed = life.REPLACED
             idle, self._idle = [*self._idle, *self._spares], []
@@ -268,6 +268,6 @@ class FunctionPool:
             environment.stop(life.REPLACED)
 
     def environments(self) -> list[ExecutionEnvironment]:
-        """All environments there are at the moment, with the one initialised ahead for SnapStart."""
+        """All environments at the moment, also the one kept at its snapshot."""
         with self._changed:
             return [*self._all.values(), *self._spares]

@@ -1,37 +1,28 @@
 """The Lambda service's data plane: resolves aliases, counts concurrency, runs invocations, keeps their records."""
 
 import contextlib
-import functools
 import json
 import os
 import secrets
-import shutil
-import tempfile
 import threading
 import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from onnx_inference.local.clock import Clock
-from onnx_inference.local.credentials import LocalCredentials
 from onnx_inference.local.lambda_host import environment_records as life
 from onnx_inference.local.lambda_host.container_engine import ContainerEngine
+from onnx_inference.local.lambda_host.environment_factory import CredentialsOf, EnvironmentFactory
 from onnx_inference.local.lambda_host.environment_records import EnvironmentLedger, EnvironmentRecord, Throttle
-from onnx_inference.local.lambda_host.execution_environment import (
-    INIT_PHASE_SECONDS,
-    ExecutionEnvironment,
-    Outcome,
-    Workspace,
-)
-from onnx_inference.local.lambda_host.file_systems import AccessPointLookup, FileSystems
+from onnx_inference.local.lambda_host.execution_environment import INIT_PHASE_SECONDS, ExecutionEnvironment
+from onnx_inference.local.lambda_host.file_systems import AccessPointLookup
 from onnx_inference.local.lambda_host.function_configuration import DeployedFunction, FunctionArn, FunctionConfiguration
 from onnx_inference.local.lambda_host.function_logs import FunctionLogs
-from onnx_inference.local.lambda_host.function_pool import Acquired, FunctionPool, PoolClosed
+from onnx_inference.local.lambda_host.function_pool import FunctionPool
+from onnx_inference.local.lambda_host.function_pools import FunctionPools, pool_key
 from onnx_inference.local.lambda_host.image_asset import ImageAssets
 from onnx_inference.local.lambda_host.invocation import (
     PAYLOAD_LIMIT_BYTES,
@@ -43,24 +34,20 @@ from onnx_inference.local.lambda_host.invocation import (
     SnapStartNotReady,
     TooManyRequests,
 )
+from onnx_inference.local.lambda_host.outcome import Outcome
+from onnx_inference.local.lambda_host.pre_initialisation import PreInitialisation, init_seconds
 
-#: What an event of the warmer bears as its `source`; `tests/contract` holds it to the constructs and the handler.
+#: The `source` of the warmer's events; `tests/contract` holds it equal to that of the constructs and of the handler.
 WARMER_SOURCE = "cdk-onnx-inference.warmer"
 _KEPT_RECORDS = 10_000
-#: Environments that are initialised ahead may take longer than those made on demand: this, or the function's timeout.
-_AHEAD_INIT_SECONDS = 130.0
-_RUNTIME_ENTRY_POINTS = ("python", "awslambdaric", "lambda-entrypoint.sh", "bootstrap")
 
 #: Looks up what is deployed under an ARN at this moment.
 FunctionLookup = Callable[[FunctionArn], DeployedFunction | None]
-#: The credentials of an account and region.
-CredentialsOf = Callable[[str, str], LocalCredentials]
-_PoolKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class UtilizationSample:
-    """What part of the provisioned concurrency was in use when an invocation began.
+    """The share of the provisioned concurrency that was in use when an invocation began.
 
     `arn` is the function's, with the alias or version; `at` is the twin clock's time in seconds.
     """
@@ -70,23 +57,44 @@ class UtilizationSample:
     utilization: float
 
 
-class InitFailed(RuntimeError):
-    """Environments that are initialised ahead could not be; the message is the function's."""
-
-
 @dataclass(frozen=True)
 class HostLimits:
-    """What the host allows itself on this machine.
+    """Limits of the Lambda host on this machine.
 
     Attributes:
-        environments_per_version: Beyond it invocations wait for an environment; provisioned ones do not count.
-            Default: two per processor, at least ten.
-        idle_seconds: How long an unused environment is kept, on the twin's clock. AWS does not say how long it keeps
-            them, and keeps no promise. Default: ten minutes.
+        environments_per_version: How many environments a function version may have, without provisioned ones. When all
+            are busy, invocations wait for one; Lambda has no such limit. Default: two per processor, at least ten.
+        idle_seconds: How long an unused environment is kept, in seconds of the twin's clock. AWS does not document how
+            long it keeps them. Default: ten minutes.
     """
 
     environments_per_version: int = max(10, 2 * (os.cpu_count() or 1))
     idle_seconds: float = 600.0
+
+
+@dataclass
+class _Start:
+    """How an invocation got its environment.
+
+    Attributes:
+        pool: The environment's pool.
+        environment: The environment; another one after its first init phase failed.
+        cold: It was made or restored for this invocation.
+        queued_ms: How long the invocation waited for it.
+        init_ms: The init phase, when Lambda would report one.
+        restore_ms: The restore from a snapshot.
+        spent_ms: What an init phase within the invocation took of the function's timeout.
+        failure: What the invocation answers when the start failed.
+    """
+
+    pool: FunctionPool
+    environment: ExecutionEnvironment
+    cold: bool
+    queued_ms: float = 0.0
+    init_ms: float | None = None
+    restore_ms: float | None = None
+    spent_ms: float = 0.0
+    failure: Outcome | None = None
 
 
 class LambdaHost:
@@ -97,9 +105,8 @@ class LambdaHost:
         credentials: The embedded cloud's credentials, given to the functions.
         images: The staged images.
         logs: Where functions' output goes.
-        run_zip: Runs a function that is not an image.
-        limits: What the host allows itself.
-        on_record: Called with the record of each invocation.
+        run_zip: Runs a function that is not an image. Default: such functions are not served.
+        limits: Limits on this machine.
         container_engine: Runs images in containers, instead of their staged directories in processes.
         access_point: Tells where an access point leads. Default: functions have no file systems.
         clock: What idle expiry and the records run on. Default: this machine's time.
@@ -114,33 +121,40 @@ class LambdaHost:
         logs: FunctionLogs,
         run_zip: Callable[[FunctionArn, bytes], InvocationResult] | None = None,
         limits: HostLimits | None = None,
-        on_record: Callable[[InvocationRecord], None] | None = None,
         container_engine: ContainerEngine | None = None,
         access_point: AccessPointLookup | None = None,
         clock: Clock | None = None,
     ) -> None:
+        limits = limits or HostLimits()
+        self._lookup = lookup
+        self._run_zip = run_zip
         self._clock = clock or Clock()
         self._ledger = EnvironmentLedger(self._clock)
-        self._utilization: deque[UtilizationSample] = deque(maxlen=_KEPT_RECORDS)
-        self._provisioning = threading.Lock()
-        self._background: set[threading.Thread] = set()
-        self._lookup = lookup
-        self._container_engine = container_engine
-        self._credentials = credentials
-        self._images = images
-        self._logs = logs
-        self._run_zip = run_zip
-        self._limits = limits or HostLimits()
-        self._on_record = on_record
-        self._pools: dict[_PoolKey, FunctionPool] = {}
-        self._in_flight: Counter[tuple[str, str, str]] = Counter()
+        self._factory = EnvironmentFactory(
+            credentials=credentials,
+            images=images,
+            logs=logs,
+            ledger=self._ledger,
+            container_engine=container_engine,
+            access_point=access_point,
+        )
+        self._pools = FunctionPools(
+            self._factory.create,
+            limit=limits.environments_per_version,
+            idle_seconds=limits.idle_seconds,
+            clock=self._clock,
+        )
+        self._pre_initialisation = PreInitialisation(self._pools)
+        self._in_flight: Counter[FunctionArn] = Counter()
         self._records: deque[InvocationRecord] = deque(maxlen=_KEPT_RECORDS)
+        self._utilization: deque[UtilizationSample] = deque(maxlen=_KEPT_RECORDS)
         self._lock = threading.Lock()
-        self._scratch = Path(tempfile.mkdtemp(prefix="onnx-inference-lambda-"))
-        self._file_systems = FileSystems(self._scratch / "file-systems", access_point) if access_point else None
-        self._closing = threading.Event()
-        self._janitor = threading.Thread(target=self._expire_idle, name="lambda-idle-expiry", daemon=True)
-        self._janitor.start()
+
+    def close(self) -> None:
+        """Stop every environment and delete what they left."""
+        self._pools.close()
+        self._pre_initialisation.join()
+        self._factory.close()
 
     # -- invoking -----------------------------------------------------------------------------------------------
 
@@ -152,8 +166,8 @@ class LambdaHost:
         Args:
             arn: The function, with the alias or version it is invoked by.
             payload: The event.
-            trace_id: The X-Ray header; made up when there is none.
-            kind: For the records. Default: `ping` for the warmer's events, else `other`.
+            trace_id: The X-Ray header. Default: a new one.
+            kind: The kind of event for the records. Default: `ping` for the warmer's events, else `other`.
 
         Raises:
             ResourceNotFound: There is no such function, version or alias.
@@ -163,8 +177,7 @@ class LambdaHost:
             NotServed: The twin cannot run this function.
         """
         deployed = self._lookup(arn)
-        version = None if deployed is None else deployed.version_of(arn.qualifier)
-        configuration = None if deployed is None or version is None else deployed.configuration(version)
+        configuration = None if deployed is None else deployed.route(arn.qualifier)
         if deployed is None or configuration is None:
             raise ResourceNotFound(f"Function not found: {arn}")
         if len(payload) > PAYLOAD_LIMIT_BYTES:
@@ -185,237 +198,136 @@ class LambdaHost:
     ) -> InvocationResult:
         request_id = str(uuid.uuid4())
         started_at, waiting_since = self._clock.now(), time.perf_counter()
-        pool, acquired = self._acquire(configuration, arn.qualifier)
-        environment, cold = acquired.environment, acquired.fresh
+        pool, acquired = self._pools.acquire(configuration, arn.qualifier)
+        start = _Start(pool, acquired.environment, acquired.fresh)
         self._note_utilization(pool, arn)
         outcome: Outcome | None = None
         try:
-            init_ms: float | None = None
-            restore_ms: float | None = None
-            budget = float(configuration.timeout_seconds)
-            spent_ms = 0.0
-            if cold and pool.snap_start:
-                # The time to make another snapshot process is none that Lambda would take: it counts as waiting.
-                if not environment.waits_for_restore:
-                    outcome = _failure_of(environment.initialise(request_id, _ahead_seconds(configuration)))
-                queued_ms = (time.perf_counter() - waiting_since) * 1000
-                if outcome is None:
-                    restored = environment.restore(request_id)
-                    restore_ms, outcome = restored.duration_ms, _failure_of(restored)
-                self._in_background(functools.partial(self._keep_spare, configuration, pool))
-            elif cold:
-                queued_ms = (time.perf_counter() - waiting_since) * 1000
-                first = environment.initialise(request_id, INIT_PHASE_SECONDS)
-                init_ms = first.duration_ms
-                if first.status != "success":
-                    # As Lambda does: begin again, now within the invocation and its timeout.
-                    pool, environment = self._replace(pool, environment, configuration)
-                    again = environment.initialise(request_id, budget)
-                    init_ms, spent_ms = None, again.duration_ms
-                    budget -= spent_ms / 1000
-                    outcome = _failure_of(again)
+            if start.cold and pool.snap_start:
+                self._restore(start, configuration, request_id, waiting_since)
             else:
-                queued_ms = (time.perf_counter() - waiting_since) * 1000
+                start.queued_ms = _milliseconds_since(waiting_since)
+                if start.cold:
+                    self._initialise(start, configuration, request_id)
+            outcome = start.failure
             if outcome is None:
-                environment.record.serves(request_id, kind, cold=cold)
+                environment = start.environment
+                environment.record.serves(request_id, kind, cold=start.cold)
+                remaining = configuration.timeout_seconds - start.spent_ms / 1000
                 outcome = environment.invoke(
-                    request_id, payload, arn=str(arn), trace_id=trace_id, timeout_seconds=max(budget, 0.001)
+                    request_id, payload, arn=str(arn), trace_id=trace_id, timeout_seconds=max(remaining, 0.001)
                 )
                 environment.record.served(outcome.duration_ms, outcome.status)
         finally:
-            cause = _end_cause(environment, outcome)
-            if cause is None:
-                pool.release(environment)
-            else:
-                pool.discard(environment, cause)
-                if environment.provisioned_for is not None:
-                    self._in_background(functools.partial(self._refill, configuration, pool))
+            self._give_back(start, configuration, outcome)
         record = InvocationRecord(
             request_id=request_id,
             invoked_function_arn=str(arn),
             function_name=configuration.name,
             function_version=configuration.version,
             started_at=started_at,
-            cold_start=cold,
-            init_duration_ms=init_ms,
-            duration_ms=outcome.duration_ms + (spent_ms if outcome.status != "init_error" else 0.0),
-            queued_ms=queued_ms,
+            cold_start=start.cold,
+            init_duration_ms=start.init_ms,
+            duration_ms=outcome.duration_ms + (start.spent_ms if start.failure is None else 0.0),
+            queued_ms=start.queued_ms,
             memory_size_mb=configuration.memory_mb,
-            max_memory_used_mb=environment.max_memory_used_mb,
+            max_memory_used_mb=start.environment.max_memory_used_mb,
             status=outcome.status,
             error_type=outcome.error_type,
-            log_stream=environment.log_stream,
+            log_stream=start.environment.log_stream,
             kind=kind,
-            restore_duration_ms=restore_ms,
+            restore_duration_ms=start.restore_ms,
             spillover=acquired.spillover,
         )
         with self._lock:
             self._records.append(record)
-        if self._on_record is not None:
-            self._on_record(record)
         error = None if outcome.status == "success" else "Unhandled"
-        return InvocationResult(outcome.payload, error, record, environment.log_tail)
+        return InvocationResult(outcome.payload, error, record, start.environment.log_tail)
 
-    # -- concurrency --------------------------------------------------------------------------------------------
+    def _initialise(self, start: _Start, configuration: FunctionConfiguration, request_id: str) -> None:
+        first = start.environment.initialise(request_id, INIT_PHASE_SECONDS)
+        if first.status == "success":
+            start.init_ms = first.duration_ms
+            return
+        # As Lambda does: begin again, now within the invocation and its timeout.
+        start.pool, start.environment = self._pools.replace(start.pool, start.environment, configuration)
+        again = start.environment.initialise(request_id, float(configuration.timeout_seconds))
+        start.spent_ms = again.duration_ms
+        start.failure = again.failure_to_start
+
+    def _restore(
+        self, start: _Start, configuration: FunctionConfiguration, request_id: str, waiting_since: float
+    ) -> None:
+        # Lambda restores any number of environments from one snapshot. Here each needs a process of its own, and the
+        # time to make another one counts as waiting.
+        if not start.environment.waits_for_restore:
+            made = start.environment.initialise(request_id, init_seconds(configuration))
+            start.failure = made.failure_to_start
+        start.queued_ms = _milliseconds_since(waiting_since)
+        if start.failure is None:
+            restored = start.environment.restore(request_id)
+            start.restore_ms, start.failure = restored.duration_ms, restored.failure_to_start
+        self._pre_initialisation.keep_spare(configuration, start.pool)
+
+    def _give_back(self, start: _Start, configuration: FunctionConfiguration, outcome: Outcome | None) -> None:
+        cause = _end_cause(start.environment, outcome)
+        if cause is None:
+            start.pool.release(start.environment)
+            return
+        start.pool.discard(start.environment, cause)
+        if start.environment.provisioned_for is not None:
+            self._pre_initialisation.refill(configuration, start.pool)
 
     @contextlib.contextmanager
     def _concurrency(self, arn: FunctionArn, reserved: int | None) -> Iterator[None]:
         """Count the invocation against the function's reserved concurrency, which all its versions share."""
-        key = (arn.account, arn.region, arn.name)
+        function = FunctionArn(arn.account, arn.region, arn.name)
         with self._lock:
-            if reserved is not None and self._in_flight[key] >= reserved:
+            if reserved is not None and self._in_flight[function] >= reserved:
                 self._ledger.throttled(arn.name, arn.qualifier)
                 raise TooManyRequests("Rate Exceeded.")
-            self._in_flight[key] += 1
+            self._in_flight[function] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._in_flight[key] -= 1
+                self._in_flight[function] -= 1
+
+    def _note_utilization(self, pool: FunctionPool, arn: FunctionArn) -> None:
+        utilization = None if arn.qualifier is None else pool.utilization(arn.qualifier)
+        if utilization is not None:
+            self._utilization.append(UtilizationSample(str(arn), self._clock.time(), utilization))
 
     # -- environments -------------------------------------------------------------------------------------------
-
-    def _acquire(
-        self, configuration: FunctionConfiguration, qualifier: str | None = None
-    ) -> tuple[FunctionPool, Acquired]:
-        while True:
-            pool = self._pool(configuration)
-            try:
-                return pool, pool.acquire(qualifier)
-            except PoolClosed:
-                if self._closing.is_set():
-                    raise NotServed("The twin is stopping.") from None
-
-    def _replace(
-        self, pool: FunctionPool, environment: ExecutionEnvironment, configuration: FunctionConfiguration
-    ) -> tuple[FunctionPool, ExecutionEnvironment]:
-        """A new environment in place of one whose init phase failed."""
-        pool.discard(environment, life.INIT_FAILED)
-        while True:
-            pool, acquired = self._acquire(configuration)
-            if acquired.fresh:
-                return pool, acquired.environment
-            pool.release(acquired.environment)
-
-    def _pool(self, configuration: FunctionConfiguration) -> FunctionPool:
-        key = _pool_key(configuration)
-        with self._lock:
-            pool = self._pools.get(key)
-            if pool is None and not self._closing.is_set():
-                pool = FunctionPool(
-                    functools.partial(self._create, configuration),
-                    limit=self._limits.environments_per_version,
-                    idle_seconds=self._limits.idle_seconds,
-                    now=self._clock.time,
-                    snap_start=configuration.snap_start,
-                )
-                self._pools[key] = pool
-        if pool is None:
-            raise NotServed("The twin is stopping.")
-        return pool
-
-    def _create(
-        self, configuration: FunctionConfiguration, initialization_type: str, provisioned_for: str | None
-    ) -> ExecutionEnvironment:
-        asset = self._images.find(configuration.image_uri)
-        requirements = None if self._container_engine else self._images.requirements_path(asset)
-        return ExecutionEnvironment(
-            configuration=configuration,
-            command=_handler_command(configuration, asset.default_command()),
-            workspace=Workspace(
-                task_root=asset.directory,
-                scratch=Path(tempfile.mkdtemp(prefix=f"{configuration.name[:40]}-", dir=self._scratch)),
-                bytecode=self._scratch / "bytecode",
-                python_path=() if requirements is None else (requirements,),
-            ),
-            credentials=self._credentials(configuration.arn.account, configuration.arn.region),
-            logs=self._logs,
-            ledger=self._ledger,
-            initialization_type=initialization_type,
-            provisioned_for=provisioned_for,
-            container_engine=self._container_engine,
-            file_systems=self._file_systems,
-        )
-
-    # -- environments ahead of invocations ------------------------------------------------------------------------
 
     def provision(self, functions: Iterable[FunctionArn]) -> None:
         """Start the environments that provisioned concurrency asks for, and wait until they are initialised.
 
-        What is no longer asked for is stopped. An alias that two versions share is provisioned for the one that has
-        no weight of its own.
+        Environments that it no longer asks for are stopped. An alias that routes to two versions is provisioned for its
+        primary one only.
 
         Args:
-            functions: The functions there are.
+            functions: Every deployed function.
 
         Raises:
             InitFailed: The init phase of a function failed.
         """
-        with self._provisioning:
-            wanted: dict[tuple[_PoolKey, str], tuple[FunctionConfiguration, int]] = {}
-            for arn in functions:
-                deployed = self._lookup(arn)
-                for qualifier, count in {} if deployed is None else deployed.provisioned_concurrency.items():
-                    version = None if deployed is None else deployed.version_of(qualifier, lambda: 1.0)
-                    configuration = None if deployed is None or version is None else deployed.configuration(version)
+
+        def look_up() -> dict[tuple[FunctionConfiguration, str], int]:
+            wanted = {}
+            for deployed in self._deployed(functions):
+                for qualifier, count in deployed.provisioned_concurrency.items():
+                    configuration = deployed.primary_configuration(qualifier)
                     if configuration is not None and configuration.package_type == "Image":
-                        wanted[_pool_key(configuration), qualifier] = (configuration, count)
-            failures = [
-                failure
-                for (_, qualifier), (configuration, count) in wanted.items()
-                if (failure := self._provision(configuration, qualifier, count)) is not None
-            ]
-            with self._lock:
-                pools = dict(self._pools)
-            for key, pool in pools.items():
-                for qualifier in pool.provisioned():
-                    if (key, qualifier) not in wanted:
-                        pool.provision(qualifier, 0)
-        if failures:
-            raise InitFailed("\n".join(failures))
+                        wanted[configuration, qualifier] = count
+            return wanted
 
-    def _provision(self, configuration: FunctionConfiguration, qualifier: str, count: int) -> str | None:
-        pool = self._pool(configuration)
-        failure = self._initialise_provisioned(configuration, pool, pool.provision(qualifier, count))
-        if failure is not None:
-            # Otherwise each invocation would start them anew, for nothing.
-            pool.provision(qualifier, 0)
-            return f"Provisioned concurrency of {configuration.name}:{qualifier}: {failure}"
-        return None
+        self._pre_initialisation.provision(look_up)
 
-    def _initialise_provisioned(
-        self, configuration: FunctionConfiguration, pool: FunctionPool, environments: list[ExecutionEnvironment]
-    ) -> str | None:
-        """Initialise and give back; answers what the first failure was."""
-
-        def initialise(environment: ExecutionEnvironment) -> str | None:
-            try:
-                outcome = environment.initialise("provisioned", _ahead_seconds(configuration))
-            except NotServed as error:
-                pool.discard(environment, life.STOPPED)
-                return str(error)
-            if outcome.status == "success":
-                pool.release(environment)
-                return None
-            pool.discard(environment, life.INIT_FAILED)
-            return _error_text(outcome)
-
-        if not environments:
-            return None
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as workers:
-            failures = [failure for failure in workers.map(initialise, environments) if failure is not None]
-        return failures[0] if failures else None
-
-    def _refill(self, configuration: FunctionConfiguration, pool: FunctionPool) -> None:
-        """Make up for provisioned environments that ended, as Lambda does."""
-        with self._provisioning:
-            self._initialise_provisioned(configuration, pool, pool.missing())
-
-    def snapshot(self, arn: FunctionArn, config: Mapping[str, Any]) -> None:
+    def snapshot(self, config: Mapping[str, Any]) -> None:
         """Initialise a published version with SnapStart up to its snapshot, and keep that process.
 
         Args:
-            arn: The function.
             config: The version, as `lambda.get_function_configuration` answers it.
 
         Raises:
@@ -423,84 +335,40 @@ class LambdaHost:
             NotServed: The twin cannot run this function.
         """
         configuration = FunctionConfiguration.from_lambda(config)
-        if not configuration.snap_start or configuration.package_type != "Image":
-            return
-        failure = self._keep_spare(configuration, self._pool(configuration))
-        if failure is not None:
-            raise InitFailed(f"{arn.name} version {configuration.version}: {failure}")
-
-    def _keep_spare(self, configuration: FunctionConfiguration, pool: FunctionPool) -> str | None:
-        environment = pool.spare()
-        if environment is None:
-            return None
-        try:
-            outcome = environment.initialise("snapshot", _ahead_seconds(configuration))
-        except BaseException:
-            pool.spare_failed()
-            raise
-        if outcome.status == "success" and environment.waits_for_restore:
-            pool.keep_spare(environment)
-            return None
-        pool.spare_failed()
-        environment.stop(life.INIT_FAILED)
-        return _error_text(outcome)
-
-    def _in_background(self, work: Callable[[], object]) -> None:
-        def run() -> None:
-            with contextlib.suppress(NotServed):
-                work()
-            with self._lock:
-                self._background.discard(threading.current_thread())
-
-        thread = threading.Thread(target=run, name="lambda-background", daemon=True)
-        with self._lock:
-            if self._closing.is_set():
-                return
-            self._background.add(thread)
-        thread.start()
-
-    def _note_utilization(self, pool: FunctionPool, arn: FunctionArn) -> None:
-        utilization = None if arn.qualifier is None else pool.utilization(arn.qualifier)
-        if utilization is not None:
-            self._utilization.append(UtilizationSample(str(arn), self._clock.time(), utilization))
-
-    def utilization(self, arn: FunctionArn | None = None, since: float = 0.0) -> list[UtilizationSample]:
-        """The samples of provisioned concurrency from a time on the twin's clock on; of one alias or version."""
-        name = None if arn is None else str(arn)
-        return [sample for sample in list(self._utilization) if name in (None, sample.arn) and sample.at >= since]
+        if configuration.snap_start and configuration.package_type == "Image":
+            self._pre_initialisation.snapshot(configuration)
 
     def retain(self, functions: Iterable[FunctionArn]) -> None:
         """Retire the environments of every version that is no longer deployed.
 
         Args:
-            functions: The functions there are after a deployment.
+            functions: Every function that is deployed now.
         """
-        live = set()
-        for arn in functions:
-            deployed = self._lookup(arn)
-            for version in () if deployed is None else deployed.configurations:
-                configuration = deployed.configuration(version) if deployed is not None else None
-                if configuration is not None:
-                    live.add(_pool_key(configuration))
-        with self._lock:
-            gone = [self._pools.pop(key) for key in list(self._pools) if key not in live]
-        for pool in gone:
-            pool.retire()
+        self._pools.retain(
+            pool_key(configuration)
+            for deployed in self._deployed(functions)
+            for version in deployed.configurations
+            if (configuration := deployed.configuration(version)) is not None
+        )
+
+    def _deployed(self, functions: Iterable[FunctionArn]) -> list[DeployedFunction]:
+        return [deployed for arn in functions if (deployed := self._lookup(arn)) is not None]
 
     def forget_lone_requests(self, function_name: str) -> None:
-        """Stop the idle environments on demand of a function that have served one request and nothing else."""
-        with self._lock:
-            pools = [pool for key, pool in self._pools.items() if FunctionArn.parse(key[0]).name == function_name]
-        for pool in pools:
-            pool.forget(lambda environment: [span.kind for span in environment.record.record().busy] == [life.REQUEST])
+        """Stop a function's idle environments on demand that have served one request and nothing else."""
+
+        def served_one_request(environment: ExecutionEnvironment) -> bool:
+            return [span.kind for span in environment.record.record().busy] == [life.REQUEST]
+
+        for (arn, _, _), pool in self._pools.all().items():
+            if FunctionArn.parse(arn).name == function_name:
+                pool.forget(served_one_request)
 
     def environments(self) -> list[ExecutionEnvironment]:
         """Every execution environment there is at the moment."""
-        with self._lock:
-            pools = list(self._pools.values())
-        return [environment for pool in pools for environment in pool.environments()]
+        return [environment for pool in self._pools.all().values() for environment in pool.environments()]
 
-    # -- records and end ----------------------------------------------------------------------------------------
+    # -- records ------------------------------------------------------------------------------------------------
 
     def records(self, function_name: str | None = None) -> list[InvocationRecord]:
         """The kept records, oldest first; of one function when it is named."""
@@ -516,35 +384,15 @@ class LambdaHost:
         """The invocations that were refused, oldest first; of one function when it is named."""
         return self._ledger.throttles(function_name)
 
-    def close(self) -> None:
-        """Stop every environment and delete what they left."""
-        self._closing.set()
-        self._clock.wake()
-        with self._lock:
-            pools, self._pools = list(self._pools.values()), {}
-            background = list(self._background)
-        for pool in pools:
-            pool.close()
-        for thread in background:
-            thread.join(timeout=5)
-        self._janitor.join(timeout=5)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+    def utilization(self, arn: FunctionArn | None = None, since: float = 0.0) -> list[UtilizationSample]:
+        """The samples of provisioned concurrency.
 
-    def _expire_idle(self) -> None:
-        interval = max(0.05, min(30.0, self._limits.idle_seconds / 4))
-        while self._clock.wait_until(self._clock.time() + interval, self._closing.is_set):
-            with self._lock:
-                pools = list(self._pools.values())
-            for pool in pools:
-                pool.expire()
-
-
-def _pool_key(configuration: FunctionConfiguration) -> _PoolKey:
-    return (str(configuration.arn), configuration.version, configuration.revision)
-
-
-def _ahead_seconds(configuration: FunctionConfiguration) -> float:
-    return max(_AHEAD_INIT_SECONDS, float(configuration.timeout_seconds))
+        Args:
+            arn: An alias or version. Default: all of them.
+            since: The earliest time on the twin's clock, in seconds since 1970.
+        """
+        name = None if arn is None else str(arn)
+        return [sample for sample in list(self._utilization) if name in (None, sample.arn) and sample.at >= since]
 
 
 def _kind(payload: bytes) -> str:
@@ -568,39 +416,9 @@ def _end_cause(environment: ExecutionEnvironment, outcome: Outcome | None) -> st
     return None if environment.alive else life.EXITED
 
 
-def _error_text(outcome: Outcome) -> str:
-    try:
-        error = json.loads(outcome.payload)
-        return f"{error['errorType']}: {error['errorMessage']}"
-    except (KeyError, TypeError, ValueError):
-        return outcome.error_type or "the runtime did not ask for events"
-
-
-def _handler_command(configuration: FunctionConfiguration, default: tuple[str, ...]) -> tuple[str, ...]:
-    """What the runtime is started with.
-
-    Raises:
-        NotServed: The function does not run under the Python runtime interface client.
-    """
-    entry_point = configuration.entry_point
-    if entry_point and not any(name in part for part in entry_point for name in _RUNTIME_ENTRY_POINTS):
-        raise NotServed(
-            f"{configuration.name} has the entry point {list(entry_point)}: "
-            "the twin runs Python handlers under awslambdaric."
-        )
-    command = configuration.command or default
-    if not command:
-        raise NotServed(f"{configuration.name} names no command: neither its ImageConfig nor a CMD of its Dockerfile.")
-    return command
-
-
-def _failure_of(outcome: Outcome) -> Outcome | None:
-    """What an invocation answers after this init phase or restore; None when it went well."""
-    if outcome.status == "success":
-        return None
-    status = outcome.status if outcome.status in ("timeout", "out_of_memory") else "init_error"
-    return Outcome(status, outcome.payload, outcome.duration_ms, outcome.error_type)
-
-
 def _trace_id() -> str:
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
+
+
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

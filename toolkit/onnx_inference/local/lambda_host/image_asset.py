@@ -1,7 +1,7 @@
 """Image assets without a container engine: the staged build context stands for the image.
 
-A function's image is named by its tag; the cloud assembly says which directory was staged under that tag. The
-directory is what the image holds under /var/task, so it becomes the task root.
+The cloud assembly says which directory was staged for the tag of a function's image. The image has the content of that
+directory in /var/task, so the directory becomes the task root.
 """
 
 import hashlib
@@ -70,7 +70,7 @@ class ImageAssets:
         return asset
 
     def requirements_path(self, asset: ImageAsset) -> Path | None:
-        """The directory with the requirements of the asset's processing file, installed when they are not yet.
+        """The directory with the installed requirements of the asset's processing file; None when it has none.
 
         Raises:
             NotServed: pip could not install them.

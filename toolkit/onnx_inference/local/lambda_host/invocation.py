@@ -1,20 +1,21 @@
-"""One invocation: what is asked, what came of it, and the record that Lambda would log of it."""
+"""The result of an invocation, its record, and the errors with which Lambda refuses one."""
 
 import math
 from dataclasses import dataclass
 from datetime import datetime
 
-#: The quota of a synchronous invocation's payload in each direction: 6 MB and a little for the envelope.
+#: The quota of a synchronous invocation's payload, in each direction.
 PAYLOAD_LIMIT_BYTES = 6_291_556
 
 
 @dataclass(frozen=True)
 class InvocationRecord:
-    """What Lambda's REPORT line says of one invocation, and a little more.
+    """One invocation: what Lambda's REPORT line contains, and a little more.
 
-    `status` is `success`, `error` (the function's own), `timeout`, `out_of_memory` or `init_error`; `kind` is
-    `request` (through an API), `ping` (the warmer's) or `other`. `started_at` is the twin clock's, durations are this
-    machine's. `spillover` says that every provisioned environment was busy and another one served.
+    `status` is `success`, `error` (the function's own), `timeout`, `out_of_memory` or `init_error`. `kind` is `request`
+    (through an API), `ping` (of the warmer) or `other`. `started_at` is on the twin's clock, durations are this
+    machine's. `queued_ms` is the time that it waited for an environment. `spillover` is true when all provisioned
+    environments were busy and another one served.
     """
 
     request_id: str
@@ -37,9 +38,9 @@ class InvocationRecord:
 
     @property
     def billed_duration_ms(self) -> int:
-        """Whole milliseconds of the handler and, in a cold start, of the init phase: both are billed.
+        """The duration of the handler and of the init phase of a cold start, rounded up to milliseconds.
 
-        Of a restore AWS bills a part that it measures itself; it is not in here.
+        AWS bills a part of a restore, too. That part is not included.
         """
         return math.ceil(self.duration_ms + (self.init_duration_ms or 0.0))
 
@@ -67,7 +68,8 @@ class InvocationRecord:
 class InvocationResult:
     """The answer of a synchronous invocation.
 
-    `function_error` is None, or `Unhandled` as in the header `X-Amz-Function-Error`; the payload is then the error.
+    `function_error` is None after a success. Otherwise it is `Unhandled`, as in the header `X-Amz-Function-Error`, and
+    the payload is the error document. `log_tail` is the end of the invocation's log.
     """
 
     payload: bytes
@@ -106,7 +108,7 @@ class TooManyRequests(InvokeError):
 
 
 class SnapStartNotReady(InvokeError):
-    """The version's snapshot is not made yet, or could not be made."""
+    """The version has no snapshot yet."""
 
     status_code = 409
     code = "SnapStartNotReadyException"

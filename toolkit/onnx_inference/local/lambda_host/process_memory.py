@@ -1,9 +1,9 @@
 """The memory of a process, as Linux accounts it.
 
-Why not a resource limit: RLIMIT_AS and RLIMIT_DATA count address space, and an inference runtime reserves far more of
-it than it touches (memory-mapped weights, arenas, thread stacks), so that a function well within its memory would fail.
-What Lambda limits is the memory in use. So it is sampled while an invocation runs, and the process is killed when it
-uses more than the function has. Pages of mapped files do not count: the kernel can drop them.
+Lambda limits the memory in use. The resource limits RLIMIT_AS and RLIMIT_DATA count address space instead, of which an
+inference runtime reserves far more than it uses (memory-mapped weights, arenas, thread stacks). So the memory is
+sampled while an invocation runs, and the process is killed when it uses more than the function has. Pages of mapped
+files do not count, because the kernel can drop them.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MEGABYTE = 1024 * 1024
 class ProcessMemory:
     """What one process uses, in bytes.
 
-    `unreclaimable` is anonymous and shared memory; `peak` the most that was ever resident, mapped files included.
+    `unreclaimable` is anonymous and shared memory. `peak` is the most that was ever resident, mapped files included.
     """
 
     unreclaimable: int

@@ -14,7 +14,7 @@ _PREFIX = "/2018-06-01/runtime/"
 
 @dataclass
 class RuntimeInvocation:
-    """One event on its way through the runtime, and what the runtime answered."""
+    """One event for the runtime, and what the runtime answered."""
 
     request_id: str
     payload: bytes
@@ -36,7 +36,7 @@ class RuntimeInvocation:
 
 
 class RuntimeApi:
-    """Serves one runtime process: hands it events one at a time and takes its answers.
+    """Serves one runtime process: gives it one event at a time and takes its answers.
 
     Attributes:
         initialised: Set when the runtime first asks for an event or, with SnapStart, waits to be restored; or when it
@@ -64,16 +64,16 @@ class RuntimeApi:
         return f"{LOOPBACK}:{self._server.port}"
 
     def offer(self, invocation: RuntimeInvocation) -> None:
-        """Hand the runtime its next event; `invocation.finished` is set when it has answered."""
+        """Give the runtime its next event. `invocation.finished` is set when it has answered."""
         self._current = invocation
         self._events.put(invocation)
 
     def restore(self) -> None:
-        """Let a runtime that waits at its snapshot go on."""
+        """Let a runtime that waits at its snapshot continue."""
         self._restoring.set()
 
     def close(self) -> None:
-        """Stop serving; a waiting runtime is disconnected and exits by itself."""
+        """Stop serving. A waiting runtime is disconnected, and exits."""
         self._closed = True
         self._restoring.set()
         self._events.put(None)
@@ -82,13 +82,13 @@ class RuntimeApi:
     # -- the runtime's calls ------------------------------------------------------------------------------------
 
     def next_invocation(self) -> RuntimeInvocation | None:
-        """Block until there is an event; None when the environment ends."""
+        """Wait for the next event; None when the environment ends."""
         self.initialised.set()
         self.ready.set()
         return self._events.get()
 
     def next_restore(self) -> bool:
-        """Block at the snapshot until the environment is restored; False when it ends."""
+        """Wait at the snapshot until the environment is restored; False when it ends."""
         self.initialised.set()
         self._restoring.wait()
         return not self._closed
@@ -99,7 +99,7 @@ class RuntimeApi:
         self.ready.set()
 
     def finish(self, request_id: str, *, response: bytes | None = None, error: bytes | None = None) -> bool:
-        """Take the answer to the current event; False when the answer is to another."""
+        """Take the answer to the current event; False when it answers another one."""
         current = self._current
         if current is None or current.request_id != request_id or current.finished.is_set():
             return False

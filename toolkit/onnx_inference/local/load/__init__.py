@@ -1,1 +1,1 @@
-"""Load on the deployed API, and the report of what the execution environments made of it."""
+"""Load on a deployed API, and the report of how requests and execution environments fared."""

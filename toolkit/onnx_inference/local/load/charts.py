@@ -1,22 +1,22 @@
 """The two pictures of a load: latency over time, and the timeline of environments."""
 
-import importlib.resources
 from collections.abc import Sequence
 
 from onnx_inference.local.lambda_host.environment_records import PROVISIONED, SNAP_START
-from onnx_inference.local.load import svg, timeline
+from onnx_inference.local.load import timeline
 from onnx_inference.local.load.live_table import milliseconds
 from onnx_inference.local.load.load_test import LoadResult, Sample
-from onnx_inference.local.load.scales import LinearScale, LogScale
 from onnx_inference.local.load.timeline import Row, Window, timeline_rows, window_of
+from onnx_inference.local.pages import svg
+from onnx_inference.local.pages.chart import WIDE, picture, time_axis
+from onnx_inference.local.pages.page import chart_styles, file
+from onnx_inference.local.pages.scales import LogScale
 
-WIDE, NARROW = 1040, 344
 _MOST_DOTS = 2_000
 _MOST_ROWS = 80
 _ROW_HEIGHT, _BAR_HEIGHT = 20, 12
 _TOP, _BOTTOM, _RIGHT = 26, 34, 12
 _TYPES = {PROVISIONED: "provisioned", SNAP_START: "SnapStart"}
-_UNITS = (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0))
 LEGEND = (
     (timeline.INIT, "init: a cold start"),
     (timeline.RESTORE, "restore from a snapshot"),
@@ -29,7 +29,7 @@ LEGEND = (
 
 
 def shown_samples(samples: Sequence[Sample]) -> list[Sample]:
-    """The requests that are drawn: every cold or failed one, and of the others at most so many, evenly chosen."""
+    """The requests that are drawn: all cold and failed ones, and an even choice of the others."""
     plain = [sample for sample in samples if not sample.cold and sample.succeeded]
     every = -(-len(plain) // _MOST_DOTS)
     kept = {sample.number for sample in (plain[::every] if every > 1 else plain)}
@@ -37,11 +37,11 @@ def shown_samples(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def latency_chart(result: LoadResult, width: int) -> str:
-    """Latency over time on a logarithmic axis; requests that met a cold start are marked.
+    """Latency over time on a logarithmic axis. Cold starts are marked.
 
     Args:
         result: The load.
-        width: Of the picture.
+        width: The width of the picture in pixels.
     """
     height = 300
     left = 58
@@ -68,7 +68,7 @@ def _dot(sample: Sample, x: float, y: float) -> str:
         return svg.element("path", svg.title(label), d=shape, class_="dot failed-dot")
     if sample.cold:
         shape = f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z"
-        return svg.element("path", svg.title(f"{label}, cold start"), d=shape, class_="dot cold-dot")
+        return svg.element("path", svg.title(label), d=shape, class_="dot cold-dot")
     if sample.waited:
         return svg.element("circle", svg.title(f"{label}, waited"), cx=x, cy=y, r=2.6, class_="dot waited-dot")
     return svg.element("circle", svg.title(label), cx=x, cy=y, r=2.2, class_="dot warm-dot")
@@ -79,7 +79,7 @@ def timeline_chart(result: LoadResult, width: int) -> str:
 
     Args:
         result: The load.
-        width: Of the picture.
+        width: The width of the picture in pixels.
     """
     left = 132 if width >= 600 else 34
     window = window_of(result.environments, result.started_at, result.ended_at)
@@ -131,34 +131,8 @@ def _row(row: Row, number: int, y: float, left: float, *, wide: bool) -> str:
     return svg.group(parts)
 
 
-def time_axis(x: LinearScale, top: float, bottom: float, width: int, *, zero: float = 0.0) -> str:
-    """Grid lines and the time since the load began; `zero` is where that is on the scale."""
-    unit, size = _unit(x.high - x.low)
-    shifted = LinearScale((x.low - zero) / size, (x.high - zero) / size, x.begin, x.end)
-    parts = []
-    for value in shifted.ticks(10 if width >= 600 else 4):
-        place = shifted(value)
-        parts.append(svg.element("line", x1=place, x2=place, y1=top, y2=bottom, class_="grid"))
-        parts.append(svg.text(f"{value:g} {unit}", x=place, y=bottom + 18, class_="label middle"))
-    return svg.group(parts)
-
-
-def picture(parts: Sequence[str], width: int, height: float, label: str) -> str:
-    """The element around the parts of a picture; the label is for those who do not see it."""
-    return svg.element(
-        "svg",
-        "".join(parts),
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {width} {height:.0f}",
-        width=width,
-        height=int(height),
-        role="img",
-        aria_label=label,
-    )
-
-
 def standalone_timeline(result: LoadResult) -> str:
-    """The timeline as a file of its own, with its colours in it and a legend below."""
+    """The timeline as a file of its own, with its styles and a legend."""
     inner = timeline_chart(result, WIDE)
     height = int(inner.partition('height="')[2].partition('"')[0])
     entries, x = [], 16
@@ -166,11 +140,11 @@ def standalone_timeline(result: LoadResult) -> str:
         entries.append(svg.element("rect", x=x, y=height + 8, width=14, height=10, class_=f"bar {kind}"))
         entries.append(svg.text(label, x=x + 20, y=height + 17, class_="label"))
         x += 40 + 6 * len(label)
-    style = f"<style>{_file('colours.css')}{_file('chart.css')}</style>"
+    styles = chart_styles() + file(__package__, "load.css")
     background = svg.element("rect", width=WIDE, height=height + 34, class_="background")
     return svg.element(
         "svg",
-        f"{style}{background}{inner}{''.join(entries)}",
+        f"<style>{styles}</style>{background}{inner}{''.join(entries)}",
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {WIDE} {height + 34}",
         width=WIDE,
@@ -178,14 +152,5 @@ def standalone_timeline(result: LoadResult) -> str:
     )
 
 
-def _file(name: str) -> str:
-    return importlib.resources.files(__package__).joinpath(name).read_text()
-
-
 def _duration(value: float) -> str:
     return f"{value / 1000:g} s" if value >= 1000 else f"{value:g} ms"
-
-
-def _unit(span: float) -> tuple[str, float]:
-    """The unit of a time axis of so many seconds: a sped-up clock makes days of minutes."""
-    return next(((unit, size) for unit, size in _UNITS if span >= 4 * size), ("s", 1.0))

@@ -1,4 +1,4 @@
-"""`onnx-inference local --load`: the load, live in the terminal, and its report."""
+"""`onnx-inference local --load`: makes the load, shows it in the terminal, and writes its report."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 def rate(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    """Reads requests per second: `20rps`, `20/s` or `0.5`."""
+    """Read requests per second: `20rps`, `20/s` or `0.5`."""
     if value is None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:rps|/s)?", value)
@@ -29,7 +29,7 @@ def rate(_context: click.Context, _option: click.Parameter, value: str | None) -
 
 
 def duration(_context: click.Context, _option: click.Parameter, value: str) -> float:
-    """Reads seconds, minutes or hours: `60s`, `5m`, `1h`."""
+    """Read seconds, minutes or hours: `60s`, `5m`, `1h`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)", value)
     if not found or float(found[1]) == 0:
         raise click.BadParameter(f"{value!r} is no time. Give seconds, minutes or hours, like 60s or 5m.")
@@ -47,11 +47,11 @@ def run_load(
     """Make the load, show it, and write its report.
 
     Args:
-        twin: With something deployed.
+        twin: The twin, with something deployed.
         report: Where to print.
-        plan: The load.
-        request: What to send. Default: what the model takes.
-        path: Of the report; None writes none.
+        plan: The rate and the duration.
+        request: The request to send; None makes one from the model's metadata.
+        path: Where to write the report; None writes none.
         dashboard: Where to draw the deployed dashboards; None draws none.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The environments and figures while a load runs."""
+"""What the terminal shows while a load runs: its numbers, and a table of environments."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _STYLES = {"busy": "bold blue", "idle": "green", "initialising": "yellow", "snap
 def live_table(
     environments: Sequence[EnvironmentRecord], samples: Sequence[Sample], planned: int, throttles: int
 ) -> Group:
-    """What a terminal shows now.
+    """The table at this moment.
 
     Args:
         environments: The environments there are and were.
@@ -65,7 +65,7 @@ def live_table(
 
 
 def milliseconds(value: float | None) -> str:
-    """A duration for people: `12.3 ms`, `1.25 s`, or a dash for none."""
+    """A duration as people read it: `12.3 ms`, `1.25 s`, or a dash for none."""
     if value is None:
         return "-"
     if value >= 1000:

@@ -1,4 +1,4 @@
-"""An open-loop load of real requests: each is sent at its time, however long the ones before it take."""
+"""An open-loop load of real requests: each is sent at its planned time, however long earlier ones take."""
 
 import http.client
 import threading
@@ -19,23 +19,23 @@ from onnx_inference.local.load.request_body import LoadRequest
 
 _WORKERS = 256
 _TIMEOUT_SECONDS = 60.0
-#: A request that leaves later than this is the load's own fault, and counted.
+#: A request that is sent later than this is counted: this machine was too busy.
 _LATE_SECONDS = 0.1
-#: A request that had to wait longer than this for an environment that exists waited because the twin makes no more.
+#: A warm request that waited longer than this waited because the twin makes no more environments.
 _WAITED_MS = 10.0
 
 
 class LoadError(RuntimeError):
-    """The load cannot be made: nothing is served, or what to send is not known."""
+    """The load is not possible: nothing is served, or it is not known what to send."""
 
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """How many requests, when.
+    """The rate and the duration of a load.
 
     Attributes:
         rate: Requests per second of this machine.
-        seconds: For how long.
+        seconds: How long, in seconds of this machine.
     """
 
     rate: float
@@ -43,7 +43,7 @@ class LoadPlan:
 
     @property
     def count(self) -> int:
-        """How many requests that makes."""
+        """The number of requests; at least one."""
         return max(1, round(self.rate * self.seconds))
 
 
@@ -52,12 +52,12 @@ class Sample:
     """One request.
 
     Attributes:
-        number: Its place, from 0.
-        at: When it was to be sent, on the twin's clock.
-        latency_ms: From when it was to be sent until the whole answer was there.
-        status: The answer's; 0 when there was none.
-        error: Why there was none.
-        invocation: The record of the invocation behind it, when there was one.
+        number: Its number, from 0.
+        at: The time at which it was to be sent, on the twin's clock.
+        latency_ms: The time from then until the whole answer was received.
+        status: The status of the answer; 0 when there was none.
+        error: Why there was no answer.
+        invocation: The record of the invocation behind it; None when there was none.
     """
 
     number: int
@@ -74,9 +74,9 @@ class Sample:
 
     @property
     def waited(self) -> bool:
-        """Whether it waited for an environment to come free, because this machine allows no more of them.
+        """Whether it waited for a busy environment, because this machine allows no more of them.
 
-        Lambda would have made another one: there it would have been a cold start, or a 429.
+        Lambda would have made another environment: it would have been a cold start there, or a 429.
         """
         return self.invocation is not None and not self.cold and self.invocation.queued_ms > _WAITED_MS
 
@@ -88,21 +88,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What came of a load. Times are the twin clock's.
+    """The result of a load. Times are on the twin's clock.
 
     Attributes:
-        plan: What was asked for.
-        request: What was sent.
-        url: Where to.
+        plan: The rate and the duration that were asked for.
+        request: The request that was sent.
+        url: The endpoint.
         functions: The names of the functions behind it.
-        speed: Of the clock.
-        started_at: When the first request was to be sent.
-        ended_at: When the last answer was there.
+        speed: The speed of the twin's clock.
+        started_at: The time at which the first request was to be sent.
+        ended_at: When the last answer was received.
         seconds: How long that took on this machine.
         samples: Every request, in order.
-        environments: The environments of the functions, from before the load on.
-        throttles: The invocations that were refused in that time.
-        late: How many requests left late because this machine was too busy to send them.
+        environments: The environments of the functions that existed during the load.
+        throttles: The invocations that were refused during the load.
+        late: How many requests were sent late because this machine was too busy.
     """
 
     plan: LoadPlan
@@ -121,15 +121,15 @@ class LoadResult:
 
 @dataclass
 class LoadTest:
-    """Sends requests, and puts together what the client and the twin saw of each.
+    """Sends requests, and joins what the client and the twin recorded of each.
 
     Args:
         url: The endpoint, with a slash at the end.
-        request: What to send.
-        plan: When.
-        clock: The twin's.
-        credentials: Sign with these.
-        service: What to sign for; None sends unsigned requests.
+        request: The request to send.
+        plan: The rate and the duration.
+        clock: The twin's clock.
+        credentials: The credentials to sign with.
+        service: The service to sign for; None sends unsigned requests.
     """
 
     url: str
@@ -146,12 +146,12 @@ class LoadTest:
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def observe(self, record: RequestRecord) -> None:
-        """Take what the twin saw of a request."""
+        """Take the twin's record of a request."""
         if record.trace_id is not None and record.invocation is not None:
             self._invocations[record.trace_id] = record.invocation
 
     def run(self, interrupted: Callable[[], bool] = lambda: False) -> None:
-        """Send everything and wait for the answers."""
+        """Send all requests and wait for the answers."""
         began = time.perf_counter()
         with ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="load") as workers:
             for number in range(self.plan.count):
@@ -171,7 +171,7 @@ class LoadTest:
         return sorted(known, key=lambda sample: sample.number)
 
     def fetch(self, method: str, path: str) -> tuple[int, bytes]:
-        """One request beside the load."""
+        """Send one request that is not part of the load; gives the status and the body."""
         return self._exchange(method, path, b"", {"Accept": "application/json"})
 
     def _send(self, number: int, planned: float, at: datetime) -> None:

@@ -1,17 +1,13 @@
-"""The report of a load as one HTML page that needs nothing else: no script, no network."""
+"""The report of a load: an HTML page, and the timeline as an SVG."""
 
-import importlib.resources
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 
 from onnx_inference.local.lambda_host.environment_records import PING, SNAP_START, EnvironmentRecord
-from onnx_inference.local.load import svg
 from onnx_inference.local.load.charts import (
     LEGEND,
-    NARROW,
-    WIDE,
     latency_chart,
     shown_samples,
     standalone_timeline,
@@ -20,6 +16,10 @@ from onnx_inference.local.load.charts import (
 from onnx_inference.local.load.live_table import milliseconds
 from onnx_inference.local.load.load_test import LoadResult, Sample
 from onnx_inference.local.load.summary import Latencies, LoadSummary
+from onnx_inference.local.load.timeline import RESTORE, WAITING
+from onnx_inference.local.pages import svg
+from onnx_inference.local.pages.chart import NARROW, WIDE
+from onnx_inference.local.pages.page import file, page
 
 _MOST_SAMPLES = 2_000
 
@@ -29,7 +29,7 @@ def write_report(result: LoadResult, path: Path) -> list[Path]:
 
     Args:
         result: The load.
-        path: Of the page; the picture has its name and ends in `.timeline.svg`.
+        path: Where the page is written. The picture has the same name with the suffix `.timeline.svg`.
 
     Returns:
         The files.
@@ -43,13 +43,7 @@ def write_report(result: LoadResult, path: Path) -> list[Path]:
 def report_page(result: LoadResult) -> str:
     """The page."""
     summary = LoadSummary.of(result)
-    files = importlib.resources.files(__package__)
-    style = "".join(files.joinpath(name).read_text() for name in ("colours.css", "page.css", "chart.css"))
-    return Template(files.joinpath("page.html").read_text()).substitute(
-        title=escape(f"Load on {', '.join(result.functions)}"),
-        subtitle=_subtitle(result),
-        honesty=_honesty(result),
-        style=style,
+    content = Template(file(__package__, "report.html")).substitute(
         cards="".join(_cards(summary)),
         latency_note=_latency_note(result),
         latency_wide=latency_chart(result, WIDE),
@@ -63,8 +57,15 @@ def report_page(result: LoadResult) -> str:
         environments=_environments(result.environments),
         samples_title=_samples_title(result.samples),
         samples=_samples(result),
+    )
+    return page(
+        f"Load on {', '.join(result.functions)}",
+        subtitle=_subtitle(result),
+        note=_note(result),
+        content=content,
         footer=f"Made by <code>onnx-inference local --load</code> on {result.ended_at:%d %B %Y %H:%M} UTC "
         "of the twin's clock.",
+        style=file(__package__, "load.css"),
     )
 
 
@@ -75,7 +76,7 @@ def _subtitle(result: LoadResult) -> str:
     return f"{plan.rate:g} requests a second for {plan.seconds:g} s · <code>{path}</code>{speed}"
 
 
-def _honesty(result: LoadResult) -> str:
+def _note(result: LoadResult) -> str:
     late = ""
     if result.late:
         late = (
@@ -155,8 +156,8 @@ def _latency_legend() -> str:
 
 
 def _timeline_legend(environments: Sequence[EnvironmentRecord]) -> str:
-    snapshots = any(record.initialization_type == "snap-start" for record in environments)
-    entries = [entry for entry in LEGEND if snapshots or entry[0] not in ("restore", "waiting")]
+    snapshots = any(record.initialization_type == SNAP_START for record in environments)
+    entries = [entry for entry in LEGEND if snapshots or entry[0] not in (RESTORE, WAITING)]
     return "".join(
         _legend_entry(svg.element("rect", y=1, width=14, height=10, class_=f"bar {kind}"), label)
         for kind, label in entries
@@ -226,7 +227,7 @@ def _samples(result: LoadResult) -> str:
 
 
 def _table(headings: Sequence[str], rows: Iterable[tuple[Sequence[str], str]], *, texts: int) -> str:
-    """A table whose first `texts` columns are text and whose others are numbers; rows bear a class."""
+    """A table. The first `texts` columns are text, the others numbers; each row has a CSS class."""
 
     def cells(tag: str, values: Sequence[str]) -> str:
         kinds = [' class="text"' if number < texts else "" for number in range(len(values))]

@@ -1,4 +1,4 @@
-"""A request that a served model takes, made of what it says of itself: zeros, with free dimensions 1."""
+"""An inference request for a served model, made from its metadata: zeros, and 1 for free dimensions."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
-#: Bytes of one element; of text, the length of an empty string.
+#: Bytes per element. For BYTES it is the length prefix of an empty string.
 _SIZES = {
     "BOOL": 1,
     "UINT8": 1,
@@ -38,12 +38,12 @@ class LoadRequest:
 
 
 def metadata_path(model: str) -> str:
-    """Where a model says what it takes."""
+    """The path of a model's metadata."""
     return f"v2/models/{quote(model, safe='')}"
 
 
 def model_of(environment: Mapping[str, str]) -> str | None:
-    """The first model that a function with these variables serves; None when it serves none."""
+    """The first model that a function with these environment variables serves; None when it serves none."""
     if environment.get("MODEL_NAME"):
         return environment["MODEL_NAME"]
     try:
@@ -61,7 +61,7 @@ def inference_request(model: str, metadata: Mapping[str, Any]) -> LoadRequest:
         metadata: What `GET /v2/models/{model}` answers.
 
     Raises:
-        ValueError: It takes something that has no size here.
+        ValueError: It has an input of an unknown datatype.
     """
     inputs, tensors = [], b""
     for member in metadata.get("inputs") or ():

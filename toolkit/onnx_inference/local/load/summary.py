@@ -1,17 +1,16 @@
-"""The figures of a load."""
+"""The numbers that sum up a load."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from onnx_inference.local.lambda_host.environment_records import EnvironmentRecord
 from onnx_inference.local.load.load_test import LoadResult, Sample
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """Percentiles of some requests' latency in milliseconds; None where there is no request."""
+    """Percentiles of the latency of some requests, in milliseconds; None when there is no such request."""
 
     count: int
     p50: float | None
@@ -21,7 +20,7 @@ class Latencies:
 
     @classmethod
     def of(cls, samples: Iterable[Sample]) -> "Latencies":
-        """Of the answered ones among these."""
+        """Of those of the requests that succeeded."""
         values = sorted(sample.latency_ms for sample in samples if sample.succeeded)
         return cls(
             len(values), percentile(values, 50), percentile(values, 90), percentile(values, 99), percentile(values, 100)
@@ -30,22 +29,22 @@ class Latencies:
 
 @dataclass(frozen=True)
 class LoadSummary:
-    """What a load came to.
+    """The numbers of a load.
 
     Attributes:
         requests: How many were sent.
         answered: How many were answered without an error.
-        failures: How many were not, by status (0: no answer).
+        failures: How many failed, by status (0: no answer).
         rate: Answers per second of this machine.
-        cold: Latency of requests that waited for an environment to be made or restored.
-        waited: Of requests that waited for an environment because this machine allows no more of them.
-        warm: Of the others.
-        spillovers: Requests beyond the provisioned concurrency.
-        throttles: Refused invocations.
-        peak_environments: The most environments that were ready or serving at one time.
-        peak_busy: The most that were serving.
-        provisioned: The most provisioned ones among them.
-        pings: Pings of warmers while the load ran.
+        cold: The latency of requests that waited for an environment to be made or restored.
+        waited: The latency of requests that waited because this machine allows no more environments.
+        warm: The latency of all other requests.
+        spillovers: How many requests were beyond the provisioned concurrency.
+        throttles: How many invocations were refused.
+        peak_environments: The most environments that were ready or busy at one time.
+        peak_busy: The most environments that were busy at one time.
+        provisioned: The most provisioned environments at one time.
+        pings: How many pings of warmers there were during the load.
     """
 
     requests: int
@@ -94,13 +93,8 @@ class LoadSummary:
 
 
 def percentile(values: Sequence[float], rank: float) -> float | None:
-    """The smallest of the sorted values that at least `rank` percent of them do not exceed; None of none."""
+    """The nearest-rank percentile of sorted values: always one of them; None when there are none."""
     return values[max(0, math.ceil(rank / 100 * len(values)) - 1)] if values else None
-
-
-def functions_environments(records: Iterable[EnvironmentRecord], since: datetime) -> tuple[EnvironmentRecord, ...]:
-    """The environments that lived at a time or later."""
-    return tuple(record for record in records if record.ended_at is None or record.ended_at >= since)
 
 
 _Span = tuple[datetime, datetime]

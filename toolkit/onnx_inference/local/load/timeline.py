@@ -1,16 +1,16 @@
-"""The timeline of environments: one row for each, with its init, its idle and busy times and its end."""
+"""The timeline of environments: one row each, with the init phase, idle and busy times, and the end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from onnx_inference.local.lambda_host.environment_records import PING, SNAP_START, EnvironmentRecord
-from onnx_inference.local.load.scales import LinearScale
+from onnx_inference.local.pages.scales import LinearScale
 
 INIT, RESTORE, WAITING, IDLE, BUSY, PINGED, FAILED = "init", "restore", "waiting", "idle", "busy", "ping", "failed"
-#: What is shorter is drawn this wide, or nobody would see it.
+#: The least width of a bar, so that short times can be seen.
 _LEAST_WIDTH = 1.5
-#: Bars of a kind that are nearer to each other than this are drawn as one.
+#: Busy bars with a smaller gap than this are drawn as one.
 _MERGED_GAP = 0.75
 
 
@@ -28,7 +28,7 @@ class Bar:
 class Row:
     """One environment.
 
-    `ended_x` is where it ended, None while it lives; `cold_xs` where events waited for it.
+    `ended_x` is the place of its end, None while it lives. `cold_xs` are the places of cold starts.
     """
 
     record: EnvironmentRecord
@@ -59,7 +59,7 @@ class Window:
 
 
 def window_of(environments: Sequence[EnvironmentRecord], started_at: datetime, ended_at: datetime) -> Window:
-    """The time of the load, and before it as much of the environments' lives as takes a fifth of that at most."""
+    """The time of the load, and the lives of environments before it for at most a fifth of that time."""
     earliest = started_at - (ended_at - started_at) / 5
     born = [record.created_at for record in environments]
     return Window(max(earliest, min([*born, started_at])), ended_at)
@@ -103,7 +103,7 @@ def _bars(record: EnvironmentRecord, window: Window, scale: LinearScale) -> list
     end = record.ended_at
     bars: list[Bar | None] = []
     if record.initialization_type == SNAP_START:
-        # The snapshot is made ahead; what an event waits for is the restore.
+        # The snapshot is made before: an event only waits for the restore.
         bars.append(bar(WAITING, record.created_at, record.restore_started_at or end, "initialised up to its snapshot"))
     else:
         took = "" if record.init_duration_ms is None else f", {record.init_duration_ms:.0f} ms"
@@ -121,7 +121,7 @@ def _bars(record: EnvironmentRecord, window: Window, scale: LinearScale) -> list
 
 
 def _merged(bars: list[Bar]) -> list[Bar]:
-    """Busy bars of a kind that touch are one: a thousand requests in a pixel are no more to see than one."""
+    """Merge busy bars that touch: a thousand requests in one pixel look like one."""
     kept: list[Bar] = []
     counts: dict[int, int] = {}
     for bar in bars:

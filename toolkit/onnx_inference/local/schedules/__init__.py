@@ -1,1 +1,1 @@
-"""What happens by the clock: schedules of EventBridge and scaling by Application Auto Scaling."""
+"""Schedules of EventBridge, and Application Auto Scaling, on the twin's clock."""

@@ -1,4 +1,4 @@
-"""What is to be done at which time of the twin's clock."""
+"""Runs actions at their times on the twin's clock."""
 
 import heapq
 import itertools
@@ -11,17 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from onnx_inference.local.clock import Clock
 
 _log = logging.getLogger(__name__)
-#: How often the deployed schedules are looked at; boto3 may make some at any time.
+#: How often the deployed schedules are read. A client may create one at any time.
 _LOOK_SECONDS = 0.5
 _WORKERS = 64
 
 
 class Agenda:
-    """Does things in order of their time, and lets those of the same time run at once.
+    """Runs actions in the order of their times. Those of the same time may run at once.
 
     Args:
-        clock: The twin's.
-        look: Called from time to time, to notice what has changed.
+        clock: The twin's clock.
+        look: Called twice a second, to notice what has changed.
     """
 
     def __init__(self, clock: Clock, look: Callable[[], None]) -> None:
@@ -40,23 +40,23 @@ class Agenda:
         self._thread.start()
 
     def at(self, moment: float, action: Callable[[], None]) -> None:
-        """Do something at a time of the clock; it is to be quick, what takes longer goes through `run`."""
+        """Run an action at a time of the clock. It has to be quick; use `run` for anything that takes longer."""
         with self._lock:
             heapq.heappush(self._items, (moment, next(self._numbers), action))
         self._clock.wake()
 
     def run(self, action: Callable[[], None]) -> None:
-        """Do something now, beside the agenda."""
+        """Run an action now, in a thread of its own."""
         if not self._closing.is_set():
             self._workers.submit(_logged, action)
 
     def run_in_order(self, action: Callable[[], None]) -> None:
-        """Do something beside the agenda, after what was given here before."""
+        """Run an action in another thread, after those that were given to this method before."""
         if not self._closing.is_set():
             self._in_order.submit(_logged, action)
 
     def close(self) -> None:
-        """Do nothing more; what runs comes to its end by itself."""
+        """Start nothing more. Running actions end by themselves."""
         self._closing.set()
         self._clock.wake()
         self._workers.shutdown(wait=False, cancel_futures=True)
@@ -88,7 +88,7 @@ class Agenda:
 
 
 def _logged(action: Callable[[], None]) -> None:
-    """Do it; a failure ends neither the agenda nor the twin."""
+    """Run an action. A failure is logged, and ends neither the agenda nor the twin."""
     try:
         action()
     except Exception:

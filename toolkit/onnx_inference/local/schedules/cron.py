@@ -1,7 +1,7 @@
 """AWS's six-field cron expressions.
 
-No library fits them: the fields are Quartz's (`?`, `L`, `W`, `#`, a year, Sunday as 1) and the well-kept cron packages
-for Python read Vixie's five.
+The fields are those of Quartz (`?`, `L`, `W`, `#`, a year, Sunday as 1). The maintained cron packages for Python read
+the five fields of Vixie cron only.
 """
 
 import calendar
@@ -21,12 +21,8 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True)
 class CronExpression:
-    """Minutes, hours, day of month, month, day of week and year, as EventBridge reads them.
+    """Minutes, hours, day of month, month, day of week and year. Weekdays count from 1, which is Sunday."""
 
-    Weekdays count from 1, which is Sunday.
-    """
-
-    text: str
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
     months: frozenset[int]
@@ -50,7 +46,6 @@ class CronExpression:
         if (day == "?") == (weekday == "?"):
             raise ExpressionError(f"cron({text}): exactly one of day-of-month and day-of-week is to be '?'.")
         return cls(
-            text,
             tuple(sorted(_numbers(text, minute, 0, 59))),
             tuple(sorted(_numbers(text, hour, 0, 23))),
             frozenset(_numbers(text, month, 1, 12, _MONTHS)),
@@ -58,14 +53,10 @@ class CronExpression:
             _weekday_rule(text, weekday) if day == "?" else _day_rule(text, day),
         )
 
-    def matches(self, moment: datetime) -> bool:
-        """Whether it names this minute, in the expression's own time zone."""
-        return moment.minute in self.minutes and moment.hour in self.hours and self._on(moment.date())
-
     def after(self, moment: datetime) -> Iterator[datetime]:
-        """The minutes it names after a moment, in order; naive, in the expression's own time zone."""
+        """The times that it names after a moment, in order; naive, in the expression's own time zone."""
         for day in _dates(moment.date(), self.months, self.years):
-            if not self._on(day):
+            if not self.on(day):
                 continue
             for hour in self.hours:
                 for minute in self.minutes:
@@ -73,7 +64,8 @@ class CronExpression:
                     if found > moment:
                         yield found
 
-    def _on(self, day: date) -> bool:
+    def on(self, day: date) -> bool:
+        """Whether it names times on this day."""
         return day.month in self.months and day.year in self.years and self._on_day(day)
 
 
@@ -152,7 +144,7 @@ def _last_day(day: date) -> int:
 
 
 def _nearest_weekday(day: date, wanted: int) -> int | None:
-    """The day of this month from Monday to Friday that is nearest to the wanted one, which may not exist."""
+    """The weekday of this month that is nearest to the wanted day; None when the month has no such day."""
     last = _last_day(day)
     if wanted > last:
         return None

@@ -15,18 +15,16 @@ _SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
 class ScheduleExpression:
     """When something is due. Moments are seconds since 1970.
 
-    A cron expression is read in its time zone as EventBridge Scheduler does: a time that the clocks skip in spring is
-    skipped, and one that they pass twice in autumn is due once, the first time. A rate counts in elapsed time.
+    A cron expression is read in its time zone, as EventBridge Scheduler does it. A time that daylight saving time skips
+    in spring is not due; a time that comes twice in autumn is due once, the first time. A rate counts elapsed time.
 
     Attributes:
-        text: The expression.
-        timezone: Of a cron expression and of `at`.
-        anchor: What a rate counts from.
-        anchor_is_due: Whether a rate is due at its anchor already, as with Scheduler; a rule begins one period later.
-        end: After it nothing is due.
+        timezone: The time zone of a cron expression or `at`.
+        anchor: The time that a rate counts from; nothing is due before it.
+        anchor_is_due: Whether it may be due at the anchor, as in EventBridge Scheduler. A rule begins one period later.
+        end: The last time at which it may be due.
     """
 
-    text: str
     timezone: ZoneInfo
     anchor: float
     anchor_is_due: bool
@@ -58,7 +56,7 @@ class ScheduleExpression:
         every = _rate(inner) if kind == "rate" else None
         cron = CronExpression.parse(inner) if kind == "cron" else None
         once = _once(inner, zone) if kind == "at" else None
-        return cls(text, zone, anchor, anchor_is_due, end, every, cron, once)
+        return cls(zone, anchor, anchor_is_due, end, every, cron, once)
 
     def next_after(self, moment: float) -> float | None:
         """The first moment after this one at which it is due; None when there is none."""
@@ -98,10 +96,10 @@ def time_zone(name: str) -> ZoneInfo:
 
 
 def moment_of(value: object) -> float | None:
-    """A date as CloudFormation (text) or the API (a number) gives it, in seconds since 1970; None for none.
+    """A date in seconds since 1970, from CloudFormation's text or the API's number; None for none.
 
     Raises:
-        ExpressionError: It is no date.
+        ExpressionError: It is not a date.
     """
     if value is None or value == "":
         return None

@@ -1,11 +1,11 @@
-"""Application Auto Scaling of provisioned concurrency: scheduled actions, and target tracking by utilisation."""
+"""Application Auto Scaling of provisioned concurrency: scheduled actions, and target tracking of utilisation."""
 
 import functools
 import json
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,8 @@ from onnx_inference.local.clock import Clock
 from onnx_inference.local.cloud.embedded_cloud import EmbeddedCloud
 from onnx_inference.local.cloud.records import RecordedResource
 from onnx_inference.local.lambda_host.function_configuration import FunctionArn
-from onnx_inference.local.lambda_host.host import InitFailed, UtilizationSample
+from onnx_inference.local.lambda_host.host import UtilizationSample
+from onnx_inference.local.lambda_host.pre_initialisation import InitFailed
 from onnx_inference.local.schedules.agenda import Agenda
 from onnx_inference.local.schedules.cron import ExpressionError
 from onnx_inference.local.schedules.expression import ScheduleExpression, moment_of
@@ -23,14 +24,14 @@ TARGET, POLICY = "AWS::ApplicationAutoScaling::ScalableTarget", "AWS::Applicatio
 _DIMENSION = "lambda:function:ProvisionedConcurrency"
 _METRIC = "LambdaProvisionedConcurrencyUtilization"
 _MINUTE = 60.0
-#: Alarms of target tracking: three minutes above the target, fifteen below nine tenths of it.
+#: The alarms of target tracking: three minutes above the target, or fifteen minutes below 90 % of it.
 _MINUTES_OUT, _MINUTES_IN = 3, 15
 _SCALE_IN_BELOW = 0.9
 
 
 @dataclass(frozen=True)
 class ScalingChange:
-    """A change of provisioned concurrency. `at` is the twin clock's; `cause` names the action or policy."""
+    """A change of provisioned concurrency. `at` is on the twin's clock; `cause` names the action or policy."""
 
     function: str
     at: datetime
@@ -41,24 +42,25 @@ class ScalingChange:
 
 @dataclass
 class _Target:
-    """A scalable target as it is now; scheduled actions change its bounds."""
+    """A scalable target as it is now. Scheduled actions change its bounds."""
 
     function: FunctionArn
     minimum: int
     maximum: int
     scaled_out_at: float = -math.inf
     scaled_in_at: float = -math.inf
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 class Scaling:
     """Scales the provisioned concurrency of deployed aliases.
 
     Args:
-        cloud: Where the targets are deployed.
-        clock: The twin's.
-        agenda: Where their times are put.
-        utilization: The samples of an alias since a time.
-        provision: Brings the environments to what is provisioned now.
+        cloud: The embedded cloud, where the targets are deployed.
+        clock: The twin's clock.
+        agenda: Runs the actions at their times.
+        utilization: Tells the samples of an alias since a time.
+        provision: Starts and stops environments as the provisioned concurrency says.
         note: Takes the records of scheduled actions.
     """
 
@@ -81,12 +83,10 @@ class Scaling:
         self._targets: dict[str, _Target] = {}
         self._changes: deque[ScalingChange] = deque(maxlen=10_000)
         self._ticking = False
-        #: Scheduled actions that cannot happen, by name, with the reason.
-        self.refused: dict[str, str] = {}
 
     def refresh(self) -> None:
-        """Look at what is deployed now."""
-        found = {_key(resource): resource for resource in self._cloud.recorded(TARGET) if _function(resource)}
+        """Read which targets are deployed now."""
+        found = {_key(resource): resource for resource in self._cloud.recorded.of_type(TARGET) if _function(resource)}
         for key in [key for key in self._targets if key not in found]:
             del self._targets[key]
         for key, resource in found.items():
@@ -103,8 +103,13 @@ class Scaling:
             self._agenda.at(_next_minute(self._clock.time()), self._tick)
 
     def changes(self) -> list[ScalingChange]:
-        """What was scaled, oldest first."""
+        """The changes so far, oldest first."""
         return list(self._changes)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """The scheduled actions that cannot happen, by name, with the reason."""
+        return {name: reason for target in list(self._targets.values()) for name, reason in target.refused.items()}
 
     # -- scheduled actions --------------------------------------------------------------------------------------
 
@@ -120,7 +125,7 @@ class Scaling:
                 end=math.inf if end is None else end,
             )
         except ExpressionError as error:
-            self.refused[str(action.get("ScheduledActionName"))] = str(error)
+            target.refused[str(action.get("ScheduledActionName"))] = str(error)
             return
         self._plan(key, target, action, expression, now - 1e-3)
 
@@ -153,9 +158,9 @@ class Scaling:
 
     def _tracking(self) -> list[tuple[_Target, str, Mapping[str, Any]]]:
         """The target-tracking policies by utilisation, each with the target that it scales."""
-        resources = {resource.physical_id: _key(resource) for resource in self._cloud.recorded(TARGET)}
+        resources = {resource.physical_id: _key(resource) for resource in self._cloud.recorded.of_type(TARGET)}
         found = []
-        for policy in self._cloud.recorded(POLICY):
+        for policy in self._cloud.recorded.of_type(POLICY):
             settings = policy.properties.get("TargetTrackingScalingPolicyConfiguration") or {}
             metric = (settings.get("PredefinedMetricSpecification") or {}).get("PredefinedMetricType")
             target = self._targets.get(resources.get(str(policy.properties.get("ScalingTargetId")), ""))
@@ -179,7 +184,7 @@ class Scaling:
             )
 
     def _track(self, target: _Target, name: str, settings: Mapping[str, Any], minute: float) -> None:
-        """Compare the last whole minutes with the target value; a minute without an invocation has no value."""
+        """Compare the last whole minutes with the target value. A minute without an invocation has no value."""
         current = self._current(target.function)
         goal = float(settings["TargetValue"])
         averages = self._averages(target.function, minute)
@@ -211,7 +216,7 @@ class Scaling:
     # -- capacity -----------------------------------------------------------------------------------------------
 
     def _current(self, function: FunctionArn) -> int:
-        deployed = self._cloud.function(function)
+        deployed = self._cloud.functions.get(function)
         return 0 if deployed is None else deployed.provisioned_concurrency.get(function.qualifier or "", 0)
 
     def _set(self, function: FunctionArn, before: int, after: int, cause: str) -> str:
@@ -242,7 +247,7 @@ def is_run_here(resource: Mapping[str, Any]) -> bool:
 
 
 def _function(resource: RecordedResource) -> FunctionArn | None:
-    """What a scalable target scales, when it is the provisioned concurrency of an alias."""
+    """The alias whose provisioned concurrency a scalable target scales; None when it scales something else."""
     properties = resource.properties
     kind, _, rest = str(properties.get("ResourceId", "")).partition(":")
     name, _, qualifier = rest.partition(":")

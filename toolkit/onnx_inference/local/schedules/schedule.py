@@ -1,4 +1,4 @@
-"""A deployed schedule or scheduled rule: when it is due, and what its targets receive."""
+"""A deployed schedule or scheduled rule: when it is due, and the events of its targets."""
 
 import json
 import math
@@ -16,17 +16,17 @@ SCHEDULE, RULE, SCALING = "schedule", "rule", "scaling action"
 
 @dataclass(frozen=True)
 class ScheduleFiring:
-    """One time that a schedule, a rule or a scheduled scaling action fired, for one target. Times are the clock's.
+    """One firing of a schedule, a rule or a scheduled scaling action, for one target. Times are on the twin's clock.
 
     Attributes:
         kind: `schedule`, `rule` or `scaling action`.
         name: Its name.
-        target: The target's ARN; of a scaling action what is scaled.
+        target: The target's ARN; for a scaling action the ARN of what is scaled.
         due_at: When it was due.
-        fired_at: When it was delivered; later within a flexible window, and after retries.
-        attempts: How often it was tried.
-        outcome: `delivered`; or why not, the error's code or type first.
-        request_id: The invocation's, when there was one.
+        fired_at: When it was delivered. It is later in a flexible time window, and after retries.
+        attempts: The number of attempts.
+        outcome: `delivered`, or the reason why not, which begins with the error's code or type.
+        request_id: The request id of the invocation; None when there was none.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class ScheduleFiring:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how long something that failed is tried again."""
+    """How often and for how long a failed delivery is retried."""
 
     attempts: int
     age_seconds: float
@@ -49,11 +49,11 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Something that is due at times.
+    """A schedule or a rule.
 
     Attributes:
-        key: Tells schedules apart; a changed one has another key, and begins anew.
-        source: What is deployed.
+        key: Identifies it. A changed schedule has another key, and starts from the beginning.
+        source: The schedule or rule as deployed.
     """
 
     key: str
@@ -61,7 +61,7 @@ class Schedule:
 
     @classmethod
     def of(cls, source: CloudSchedule) -> "Schedule":
-        """Of what is deployed."""
+        """Of a deployed schedule or rule."""
         record = source.record
         settings = [record.get(name) for name in (*_TIMING, "State", "CreationDate", "CreationTime")]
         return cls(json.dumps([record.get("Arn"), source.is_rule, settings], default=str), source)
@@ -78,7 +78,7 @@ class Schedule:
 
     @property
     def window_seconds(self) -> float:
-        """The flexible time window; 0 for none."""
+        """The flexible time window in seconds; 0 for none."""
         window = self.source.record.get("FlexibleTimeWindow") or {}
         return 60.0 * int(window.get("MaximumWindowInMinutes") or 0) if window.get("Mode") == "FLEXIBLE" else 0.0
 
@@ -117,7 +117,7 @@ class Schedule:
         }
 
     def input(self, target: Mapping[str, Any], due: float, attempt: int) -> str:
-        """What a schedule's target receives: its input with the context attributes put in."""
+        """What a schedule's target receives: its input, with the context attributes filled in."""
         if not target.get("Input"):
             return json.dumps(self.event(due))
         text = str(target["Input"])
@@ -133,7 +133,7 @@ class Schedule:
 
     @staticmethod
     def retry_policy(target: Mapping[str, Any]) -> RetryPolicy:
-        """How a target that does not take its event is tried again; 185 times in a day unless told otherwise."""
+        """How a target that does not accept its event is retried. Default: 185 times within a day."""
         policy = target.get("RetryPolicy") or {}
         attempts = policy.get("MaximumRetryAttempts", 185)
         return RetryPolicy(int(attempts), float(policy.get("MaximumEventAgeInSeconds", 86_400)))

@@ -1,4 +1,4 @@
-"""Fires the deployed schedules and scheduled rules when they are due, each once."""
+"""Fires the deployed schedules and scheduled rules when they are due."""
 
 import functools
 import random
@@ -17,22 +17,22 @@ from onnx_inference.local.schedules.expression import ScheduleExpression
 from onnx_inference.local.schedules.schedule import RULE, SCHEDULE, Schedule, ScheduleFiring
 
 _KEPT = 10_000
-#: Lambda tries a function that failed again after one minute, then after two more.
+#: Lambda retries a failed asynchronous invocation after one minute, then after two more.
 _FUNCTION_ERROR_DELAYS = (60.0, 120.0)
-#: It tries a throttled event again after a second at first, then ever later, up to five minutes.
+#: It retries a throttled one after one second at first; the delay doubles, up to five minutes.
 _LONGEST_DELAY = 300.0
 
 
 class Timetable:
     """Knows the deployed schedules, and delivers their events.
 
-    A function gets its event as by an asynchronous invocation: Lambda's own retries apply, on the twin's clock, with
-    the function's event invoke configuration.
+    A function is invoked asynchronously: Lambda retries on the twin's clock, as the function's event invoke
+    configuration says.
 
     Args:
-        cloud: Where the schedules are deployed.
-        clock: The twin's.
-        agenda: Where their times are put.
+        cloud: The embedded cloud, where the schedules are deployed.
+        clock: The twin's clock.
+        agenda: Runs the deliveries at their times.
         invoke: Runs an invocation.
         on_firing: Called with the record of each firing.
     """
@@ -57,25 +57,27 @@ class Timetable:
         self.refused: dict[str, str] = {}
 
     def refresh(self) -> None:
-        """Look at what is deployed now: new schedules begin, changed ones begin anew, others end."""
-        found = {schedule.key: schedule for schedule in map(Schedule.of, self._cloud.schedules())}
+        """Read what is deployed now. New and changed schedules start, others end."""
+        found = {schedule.key: schedule for schedule in map(Schedule.of, self._cloud.schedules.all())}
         now = self._clock.time()
         for key in [key for key in self._expressions if key not in found]:
             del self._expressions[key]
         self._current = found
+        refused = {}
         for key, schedule in found.items():
             if key in self._expressions or not schedule.enabled:
                 continue
             try:
                 self._expressions[key] = schedule.expression(now)
             except ExpressionError as error:
-                self.refused[schedule.name] = str(error)
+                refused[schedule.name] = str(error)
                 continue
-            # A rate of Scheduler's is due at once; a cron expression may be due in this very second.
+            # A rate of EventBridge Scheduler is due at once; a cron expression may be due in this second.
             self._plan(key, now - 1e-3)
+        self.refused = refused
 
     def firings(self) -> list[ScheduleFiring]:
-        """What was fired, oldest first."""
+        """The firings so far, oldest first."""
         return list(self._firings)
 
     def note(self, firing: ScheduleFiring) -> None:
@@ -93,7 +95,7 @@ class Timetable:
 
     def _due(self, key: str, expression: ScheduleExpression, due: float) -> None:
         schedule = self._current.get(key)
-        # The same expression object: a schedule that was deleted and made again has begun anew.
+        # It is another object after the schedule was deleted and created again.
         if schedule is None or self._expressions.get(key) is not expression:
             return
         self._plan(key, due)
@@ -105,27 +107,27 @@ class Timetable:
     # -- delivering ---------------------------------------------------------------------------------------------
 
     def _attempt(self, schedule: Schedule, target: Mapping[str, Any], due: float, start: float, attempt: int) -> None:
-        """Deliver to one target. `start` is when it was to be delivered: its age counts from there."""
+        """Deliver to one target. The age of the event counts from `start`, the planned time of delivery."""
         policy = schedule.retry_policy(target)
         if schedule.source.is_rule:
-            payload = self._cloud.event_for_target(schedule.source, target, _as_ministack(schedule.event(due), due))
+            payload = self._cloud.schedules.event_for_target(schedule.source, target, schedule.event(due))
         else:
             payload = schedule.input(target, due, attempt)
         arn = str(target.get("Arn", ""))
         if self._clock.time() - start > policy.age_seconds:
-            # The clock has leapt over it: AWS does not deliver what is older than this either.
+            # The clock was advanced past it. AWS does not deliver an event that is older than this, either.
             self._done(schedule, arn, due, attempt - 1, "dropped: older than its MaximumEventAgeInSeconds")
             return
         try:
             function = FunctionArn.parse(arn)
         except ValueError:
-            self._cloud.deliver(schedule.source, target, payload)
+            self._cloud.schedules.deliver(schedule.source, target, payload)
             self._done(schedule, arn, due, attempt, "delivered")
             return
         if self._exists(function):
             self._invoke_asynchronously(schedule, function, payload, due, self._clock.time(), 1)
             return
-        # The target does not take the event: this, and nothing else, is what the schedule's own policy is about.
+        # The target does not accept the event. Only then the schedule's own retry policy applies.
         outcome = f"{ResourceNotFound.code}: {arn}"
         again = self._clock.time() + min(_LONGEST_DELAY, 2.0 ** (attempt - 1) * 60)
         if attempt > policy.attempts or again - start > policy.age_seconds:
@@ -136,14 +138,14 @@ class Timetable:
         self._agenda.at(again, functools.partial(self._agenda.run, retry))
 
     def _exists(self, function: FunctionArn) -> bool:
-        deployed = self._cloud.function(function)
+        deployed = self._cloud.functions.get(function)
         return deployed is not None and deployed.version_of(function.qualifier) is not None
 
     def _invoke_asynchronously(
         self, schedule: Schedule, function: FunctionArn, payload: str, due: float, accepted: float, attempt: int
     ) -> None:
-        """What Lambda does with an event that it took: again after errors, and as long as it is throttled."""
-        deployed = self._cloud.function(function)
+        """Invoke as Lambda does with an asynchronous event: it retries after errors and throttling."""
+        deployed = self._cloud.functions.get(function)
         policy = AsynchronousPolicy() if deployed is None else deployed.asynchronous_policy(function.qualifier)
         request_id = None
         try:
@@ -168,10 +170,10 @@ class Timetable:
         self._agenda.at(again, functools.partial(self._agenda.run, retry))
 
     def _bury(self, schedule: Schedule, target: Mapping[str, Any], payload: str) -> None:
-        """Put an event that was given up into the target's dead-letter queue, when it has one."""
+        """Send an event that was given up to the target's dead-letter queue, when it has one."""
         arn = (target.get("DeadLetterConfig") or {}).get("Arn")
         if arn:
-            self._cloud.deliver(schedule.source, {"Arn": arn}, payload)
+            self._cloud.schedules.deliver(schedule.source, {"Arn": arn}, payload)
 
     def _done(
         self, schedule: Schedule, target: str, due: float, attempts: int, outcome: str, request_id: str | None = None
@@ -179,17 +181,3 @@ class Timetable:
         kind = RULE if schedule.source.is_rule else SCHEDULE
         due_at = datetime.fromtimestamp(due, UTC)
         self.note(ScheduleFiring(kind, schedule.name, target, due_at, self._clock.now(), attempts, outcome, request_id))
-
-
-def _as_ministack(event: Mapping[str, Any], due: float) -> dict[str, Any]:
-    """An event in the shape that MiniStack keeps events in."""
-    return {
-        "EventId": event["id"],
-        "Source": event["source"],
-        "DetailType": event["detail-type"],
-        "Detail": "{}",
-        "Time": due,
-        "Resources": event["resources"],
-        "Account": event["account"],
-        "Region": event["region"],
-    }
