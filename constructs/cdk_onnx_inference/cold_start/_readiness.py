@@ -44,5 +44,19 @@ def keep_ready(function: LiveFunction) -> tuple[autoscaling.ScalableTarget | Non
     if isinstance(cold_start, Provisioned):
         return _scaling.add(function.alias, cold_start.concurrency), None
     if isinstance(cold_start, Warmed):
-        return None, Warmer.of(function, "Warmer", function, cold_start)
+        return None, _warmer(function, cold_start)
     return None, None
+
+
+def _warmer(function: LiveFunction, options: Warmed) -> Warmer:
+    return Warmer(
+        function,
+        "Warmer",
+        function=function,
+        concurrency=options.concurrency,
+        interval=options.interval,
+        hold=options.hold,
+        hours=options.hours,
+        touch=options.touch,
+        trigger=options.trigger,
+    )

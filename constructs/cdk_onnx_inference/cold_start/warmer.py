@@ -101,21 +101,6 @@ class Warmer(Construct):
                 "That is right for other hours; otherwise give one of them the concurrency of both.",
             )
 
-    @staticmethod
-    def of(scope: Construct, construct_id: str, function: LiveFunction, options: Warmed) -> Warmer:
-        """Makes the warmer that `ColdStart.warmer(...)` describes."""
-        return Warmer(
-            scope,
-            construct_id,
-            function=function,
-            concurrency=options.concurrency,
-            interval=options.interval,
-            hold=options.hold,
-            hours=options.hours,
-            touch=options.touch,
-            trigger=options.trigger,
-        )
-
     def _schedules(
         self, function: LiveFunction, options: Warmed, ping: dict[str, object], role: iam.Role
     ) -> tuple[scheduler.Schedule, ...]:

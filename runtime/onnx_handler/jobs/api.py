@@ -48,8 +48,6 @@ RESERVE = 2.0
 RETRY_AFTER = 1
 # Headers of the request that the worker needs.
 _KEPT_HEADERS = (HEADER_LENGTH, "content-type", "content-encoding")
-# Bytes. A larger result is not part of the answer about its job; the client gets it from /result.
-LARGEST_INLINE_RESULT = 256 * 1024
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -291,9 +289,7 @@ def _shown(record: Record, status: int = 200) -> Response:
 
 
 def _is_inline(record: Record) -> bool:
-    if record.result is None or len(record.result) > LARGEST_INLINE_RESULT:
-        return False
-    return not _is_binary(record.result_headers or {})
+    return record.result is not None and not _is_binary(record.result_headers or {})
 
 
 def _is_binary(headers: dict[str, str]) -> bool:

@@ -124,6 +124,7 @@ def test_who_waits_takes_over_from_who_is_killed(server: S3, tmp_path: Path) -> 
     server.fault = lambda handler, ask: len(server.asked) > 20 and not dead.wait(30)
     first = started(DOWNLOAD, server, str(tmp_path), text)
     while len(server.asked) <= 20:
+        assert first.poll() is None
         time.sleep(0.001)
     second = started(DOWNLOAD, server, str(tmp_path), text)
     time.sleep(0.1)  # it waits by now

@@ -47,7 +47,7 @@ _FAILURES = (
 )
 
 
-@click.command(short_help="Deploy the app to an embedded cloud and serve it here.")
+@click.command()
 @click.argument("stacks", nargs=-1, metavar="[STACK]...")
 @click.option("--app", metavar="COMMAND", help="The app's command. Default: `app` of cdk.json.")
 @click.option(

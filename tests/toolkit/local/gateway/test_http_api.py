@@ -128,7 +128,15 @@ def test_jwt_routes_check_what_can_be_checked_offline(http_api, function, make_r
     assert status(f"Bearer {token(scope='infer other')}") == 200
     assert status(token(scp=["infer"])) == 200
     assert status(f"Bearer {token(scope='other')}") == 403
-    for bad in (token(iss="https://else"), token(aud="else"), token(exp=1), token(nbf=time.time() + 60), "a.b", "x"):
+    for bad in (
+        token(iss="https://else"),
+        token(aud="else"),
+        token(aud=[["app"]]),
+        token(exp=1),
+        token(nbf=time.time() + 60),
+        "a.b",
+        "x",
+    ):
         assert status(f"Bearer {bad}") == 401
     assert function.events[0]["requestContext"]["authorizer"]["jwt"]["claims"]["iss"] == "https://issuer"
     assert message(api.answer(make_request())) == (401, {"message": "Unauthorized"})

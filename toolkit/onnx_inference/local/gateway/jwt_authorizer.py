@@ -40,13 +40,13 @@ class JwtAuthorizer:
         claims = _claims(self._token(request))
         moment = time.time() if now is None else now
         audiences = claims.get("aud", claims.get("client_id"))
-        audiences = audiences if isinstance(audiences, list) else [audiences]
+        audiences = {one for one in (audiences if isinstance(audiences, list) else [audiences]) if isinstance(one, str)}
         expires, begins = claims.get("exp"), claims.get("nbf", 0)
         if not isinstance(expires, int | float) or not isinstance(begins, int | float):
             raise TokenRejected
         if expires <= moment or begins > moment:
             raise TokenRejected
-        if claims.get("iss") != self.issuer or not set(audiences) & set(self.audience):
+        if claims.get("iss") != self.issuer or not audiences & set(self.audience):
             raise TokenRejected
         if scopes and not set(scopes) & set(_scopes(claims)):
             raise TokenRejected(forbidden=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from onnx_inference.local.gateway.throttle import Throttles
@@ -34,6 +35,7 @@ class UsagePlans:
         self.keys = keys
         self._throttles = Throttles()
         self._used: dict[str, int] = {}
+        self._counting = Lock()
 
     def check(self, api_id: str, stage: str, value: str | None) -> PlannedKey:
         """The key of a request.
@@ -45,10 +47,11 @@ class UsagePlans:
             if value is not None and key.value == value and f"{api_id}/{stage}" in key.stages:
                 if not self._throttles.allows(key.key_id, key.rate, key.burst):
                     raise KeyRejected(limited=True)
-                used = self._used.get(key.key_id, 0)
-                if key.quota is not None and used >= key.quota:
-                    raise KeyRejected(limited=True)
-                self._used[key.key_id] = used + 1
+                with self._counting:
+                    used = self._used.get(key.key_id, 0)
+                    if key.quota is not None and used >= key.quota:
+                        raise KeyRejected(limited=True)
+                    self._used[key.key_id] = used + 1
                 return key
         raise KeyRejected
 
