@@ -19,9 +19,7 @@ import jobs_demo
 import numpy as np
 from rich.console import Console
 
-from onnx_inference.infer.http_client import EndpointClient
-from onnx_inference.infer.inputs import GivenInput
-from onnx_inference.infer.open_inference import Model
+from onnx_inference.infer import EndpointClient, Model
 from onnx_inference.local import InvocationRecord, LocalTwin
 
 FOLDER = Path(__file__).resolve().parent
@@ -86,7 +84,7 @@ def main() -> int:
 
         predicted = []
         for image in images:
-            answer = model.infer([GivenInput("image", image[np.newaxis])])
+            answer = model.infer({"image": image[np.newaxis]})
             predicted.append(int(answer.outputs[0].array.argmax()))
         show(images[::2], labels[::2], predicted[::2])  # one of each digit
         right = sum(map(int.__eq__, predicted, labels))

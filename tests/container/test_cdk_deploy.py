@@ -7,9 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from onnx_inference.infer.http_client import EndpointClient
-from onnx_inference.infer.inputs import GivenInput
-from onnx_inference.infer.open_inference import Model
+from onnx_inference.infer import EndpointClient, Model
 from onnx_inference.local import LocalTwin
 from tests.container.conftest import EXAMPLES
 from tests.container.engine import LAMBDA_BASE, Engine
@@ -34,7 +32,7 @@ def test_the_cli_builds_pushes_and_the_twin_pulls_and_runs(engine: Engine, monke
 
         model = Model(EndpointClient(twin.outputs("Realtime", local=True)["Endpoint"]), "digits")
         images = np.load(GOLDENS / "images.npy")
-        answer = model.infer([GivenInput("image", images)])
+        answer = model.infer({"image": images})
         assert answer.outputs[0].array.argmax(axis=1).tolist() == np.load(GOLDENS / "labels.npy").tolist()
         running = json.loads(engine.podman("ps", "--format=json"))
         assert [container["Image"].split("/")[0] for container in running] == [

@@ -7,9 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from onnx_inference.infer.http_client import EndpointClient, RequestFailed
-from onnx_inference.infer.inputs import GivenInput
-from onnx_inference.infer.open_inference import Model
+from onnx_inference.infer import EndpointClient, Model, RequestFailed
 from onnx_inference.local import LocalTwin
 from tests.support import models
 
@@ -46,7 +44,7 @@ def test_a_deployments_whole_life(tmp_path, monkeypatch):
         assert template_ids(twin) == logical_ids(twin)
         url = twin.outputs(local=True)["Endpoint"]
         images = np.load(GOLDENS / "images.npy")[:2].astype(np.float32)
-        response = Model(EndpointClient(url), "digits").infer([GivenInput("image", images)])
+        response = Model(EndpointClient(url), "digits").infer({"image": images})
         np.testing.assert_allclose(response.outputs[0].array, np.load(GOLDENS / "logits.npy")[:2], rtol=1e-4, atol=1e-5)
         with pytest.raises(RequestFailed, match="403 Forbidden"):
             Model(EndpointClient(url, auth="none"), "digits").metadata()

@@ -5,9 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onnx_inference.infer.http_client import EndpointClient, RequestFailed
-from onnx_inference.infer.inputs import GivenInput
-from onnx_inference.infer.open_inference import Model
+from onnx_inference.infer import EndpointClient, Model, RequestFailed
 from onnx_inference.local import LocalTwin
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,7 +31,7 @@ def test_an_api_key_opens_a_rest_api(twin, binary):
     (key,) = twin.client("apigateway").get_api_keys(includeValues=True)["items"]
     client = EndpointClient(endpoint.url, auth="none", headers={"x-api-key": key["value"]})
     images = np.load(GOLDENS / "images.npy").astype(np.float32)
-    response = Model(client, "digits").infer([GivenInput("image", images)], binary=binary)
+    response = Model(client, "digits").infer({"image": images}, binary=binary)
     expected = np.load(GOLDENS / "logits.npy").argmax(axis=1)
     assert [(o.name, o.array.tolist()) for o in response.outputs] == [("digit", expected.tolist())]
 

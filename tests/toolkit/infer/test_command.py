@@ -150,6 +150,12 @@ def test_values_that_do_not_fit_are_usage_errors(run, value, said):
     assert said in " ".join(result.output.split())
 
 
+def test_an_input_that_is_given_twice_is_a_usage_error(run):
+    result = run("-i", "image=[[1, 2]]", "-i", "image=[[3, 4]]")
+    assert result.exit_code == 2
+    assert "image is given twice" in result.output
+
+
 def test_unknown_outputs_are_usage_errors(run):
     result = run("-i", "image=[[1, 2]]", "-o", "label")
     assert result.exit_code == 2

@@ -10,7 +10,7 @@ from rich.table import Table
 from onnx_inference.extras import MissingExtra
 from onnx_inference.infer.endpoint_options import endpoint_options
 from onnx_inference.infer.http_client import EndpointClient, RequestFailed
-from onnx_inference.infer.inputs import InputError, read_input
+from onnx_inference.infer.inputs import InputError, read_inputs
 from onnx_inference.infer.open_inference import InferenceResponse, Model
 from onnx_inference.infer.signing import SigningError
 from onnx_inference.infer.tensors import TensorMismatch, to_json
@@ -51,9 +51,9 @@ def infer(
     The request is signed with your AWS credentials when the endpoint asks for that.
     """
     try:
-        given = [read_input(text) for text in inputs]
+        values = read_inputs(inputs)
         client = EndpointClient(url, timeout_seconds=timeout, **endpoint)
-        response = Model(client, model, version).infer(given, outputs=outputs, binary=binary)
+        response = Model(client, model, version).infer(values, outputs=outputs, binary=binary)
     except (InputError, TensorMismatch) as error:
         raise click.UsageError(str(error)) from error
     except (MissingExtra, RequestFailed, SigningError) as error:

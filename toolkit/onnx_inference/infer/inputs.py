@@ -1,7 +1,7 @@
 """Reads the values of `--input`: `name=@file.npy`, `name=@file.json`, or `name=JSON`."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +12,37 @@ class InputError(ValueError):
     """A value of `--input` cannot be read."""
 
 
-@dataclass(frozen=True)
-class GivenInput:
-    """A value for one of the model's inputs: an array, or what JSON can hold. It is cast when the request is made."""
-
-    name: str
-    value: Any
-
-
-def read_input(text: str) -> GivenInput:
-    """Read one value of `--input`.
+def read_inputs(texts: Iterable[str]) -> dict[str, Any]:
+    """Read the values of `--input`: an array, or what JSON can hold, by input.
 
     Raises:
-        InputError: The message says what is wrong with it.
+        InputError: The message says which value is wrong, and how.
     """
+    inputs: dict[str, Any] = {}
+    for text in texts:
+        name, value = _read(text)
+        if name in inputs:
+            raise InputError(f"{name} is given twice")
+        inputs[name] = value
+    return inputs
+
+
+def _read(text: str) -> tuple[str, Any]:
     name, separator, source = text.partition("=")
     if not separator or not name:
         raise InputError(f"{text!r} is not NAME=VALUE")
     if not source.startswith("@"):
-        return GivenInput(name, _json(source, name))
+        return name, _json(source, name)
     path = Path(source[1:])
     if not path.is_file():
         raise InputError(f"{name}: there is no file {path}")
     if path.suffix == ".npy":
         try:
-            return GivenInput(name, numpy().load(path, allow_pickle=False))
+            return name, numpy().load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputError(f"{name}: {path} cannot be read as .npy: {error}") from error
     if path.suffix == ".json":
-        return GivenInput(name, _json(path.read_text(), f"{name}: {path}"))
+        return name, _json(path.read_text(), f"{name}: {path}")
     raise InputError(f"{name}: {path} is neither .npy nor .json")
 
 

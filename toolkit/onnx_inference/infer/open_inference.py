@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from onnx_inference.infer import tensors
 from onnx_inference.infer.http_client import Answer, EndpointClient, RequestFailed
-from onnx_inference.infer.inputs import GivenInput
 from onnx_inference.infer.tensors import TensorMismatch, TensorSpec
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class Model:
 
     def infer(
         self,
-        given: Sequence[GivenInput],
+        inputs: Mapping[str, Any],
         *,
         outputs: Sequence[str] = (),
         binary: bool | None = None,
@@ -102,7 +101,7 @@ class Model:
         """Run the model on the given values.
 
         Args:
-            given: One value for each of the model's inputs.
+            inputs: A value for each of the model's inputs: an array or nested lists, cast to what the model takes.
             outputs: The outputs to ask for. Default: all.
             binary: Whether tensors are sent as binary data. Default: where the inputs have more than 16 KiB.
 
@@ -111,7 +110,7 @@ class Model:
             RequestFailed: The endpoint cannot be reached, or answered with an error.
         """
         metadata = self.metadata()
-        arrays = match(given, metadata.inputs)
+        arrays = match(inputs, metadata.inputs)
         wanted = outputs or [spec.name for spec in metadata.outputs]
         unknown = sorted(set(wanted) - {spec.name for spec in metadata.outputs})
         if unknown:
@@ -122,21 +121,20 @@ class Model:
         return decode(answer)
 
 
-def match(given: Sequence[GivenInput], specs: Sequence[TensorSpec]) -> "list[tuple[TensorSpec, Array]]":
+def match(inputs: Mapping[str, Any], specs: Sequence[TensorSpec]) -> "list[tuple[TensorSpec, Array]]":
     """The values as arrays, in the order of the model's inputs.
 
     Raises:
         TensorMismatch: The values do not fit the model.
     """
-    values = {item.name: item.value for item in given}
     takes = ", ".join(f"{spec.name} ({spec.datatype} {list(spec.shape)})" for spec in specs)
-    unknown = sorted(set(values) - {spec.name for spec in specs})
-    missing = sorted({spec.name for spec in specs} - set(values))
+    unknown = sorted(set(inputs) - {spec.name for spec in specs})
+    missing = sorted({spec.name for spec in specs} - set(inputs))
     if unknown:
         raise TensorMismatch(f"The model has no input {', '.join(unknown)}. It takes: {takes}")
     if missing:
         raise TensorMismatch(f"No value was given for {', '.join(missing)}. The model takes: {takes}")
-    return [(spec, tensors.cast(values[spec.name], spec)) for spec in specs]
+    return [(spec, tensors.cast(inputs[spec.name], spec)) for spec in specs]
 
 
 def encode(

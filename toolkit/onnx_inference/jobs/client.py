@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from onnx_inference.infer.http_client import Answer, EndpointClient, RequestFailed, is_http_url, send, succeeded
-from onnx_inference.infer.inputs import GivenInput
 from onnx_inference.infer.open_inference import (
     HEADER_LENGTH,
     InferenceResponse,
@@ -260,7 +259,7 @@ class JobsClient:
         if metadata is None:
             arrays = [as_tensor(name, value) for name, value in inputs.items()]
         else:
-            arrays = match([GivenInput(name, value) for name, value in inputs.items()], metadata.inputs)
+            arrays = match(inputs, metadata.inputs)
         return encode(arrays, outputs, binary=binary)
 
     def _model_metadata(self) -> ModelMetadata | None:

@@ -10,7 +10,7 @@ import click
 
 from onnx_inference.extras import MissingExtra
 from onnx_inference.infer.http_client import RequestFailed
-from onnx_inference.infer.inputs import InputError, read_input
+from onnx_inference.infer.inputs import InputError, read_inputs
 from onnx_inference.infer.signing import SigningError
 from onnx_inference.infer.tensors import TensorMismatch
 from onnx_inference.jobs.client import JobsClient
@@ -62,7 +62,7 @@ def submit(
     try:
         client = JobsClient(url, **client_arguments)
         if lines is None:
-            given = {item.name: item.value for item in map(read_input, inputs)}
+            given = read_inputs(inputs)
             click.echo(client.submit(given, id=job_id, timeout=job_timeout).id)
             return
         refused = 0
