@@ -20,6 +20,8 @@ from onnx_inference.local.loopback_server import LoopbackHandler, LoopbackServer
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([a-z0-9]+)/aws4_request")
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect", "date", "server"}
 
+KINDS = ("throttled", "failed", "lost", "delayed")
+
 
 @dataclass(frozen=True)
 class Faults:
@@ -52,6 +54,8 @@ class FaultProxy:
         #: How many calls were made, by service, and how many went wrong, by service and kind.
         self.counts: collections.Counter[str] = collections.Counter()
         self._faults: Mapping[str, Faults] = {}
+        # Kinds that have not occurred yet, by service. They occur soon: a short run must have each of them.
+        self._due: dict[str, list[str]] = {}
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -73,6 +77,7 @@ class FaultProxy:
     def misbehaving(self, **faults: Faults) -> Iterator[None]:
         """Misbehave for a while: `dynamodb=Faults(...)`, `s3=...`, `sqs=...`."""
         self._faults = faults
+        self._due = {service: [kind for kind in KINDS if getattr(of, kind)] for service, of in faults.items()}
         try:
             yield
         finally:
@@ -84,15 +89,20 @@ class FaultProxy:
         with self._lock:
             point, way = self._random.random(), self._random.random() < 0.5
             kind = "made"
-            for name in ("throttled", "failed", "lost", "delayed"):
+            for name in KINDS:
                 share = getattr(faults, name)
                 if point < share:
                     kind = name
                     break
                 point -= share
             self.counts[service] += 1
+            due = self._due.get(service)
+            if kind == "made" and due and self.counts[service] % 3 == 0:
+                kind = due[0]
             if kind != "made":
                 self.counts[f"{service} {kind}"] += 1
+                if due and kind in due:
+                    due.remove(kind)
         return kind, way, faults
 
     def forward(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> http.client.HTTPResponse:
