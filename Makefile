@@ -23,7 +23,7 @@ local: setup ## serve the prebuilt stack Realtime on loopback until Ctrl-C
 	@onnx-inference local Realtime
 
 # A process for each core, up to four. The tests of a file stay together: they share what is slow to start.
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test: .venv/.tested node_modules/.installed ## every test that needs neither a container engine nor an account
 	@python -m pytest --ignore=tests/container $(PARALLEL)
