@@ -90,6 +90,8 @@ class EmbeddedCloud:
             self._server.prepare(None if kept is None else kept["port"])
             import_from_extra("ministack", "local")
             logging.getLogger("ministack").setLevel(logging.WARNING)
+            # It warns of what KMS lacks without the package cryptography, and nothing here calls KMS.
+            logging.getLogger("kms").setLevel(logging.ERROR)
             self._patch()
             if kept is not None:
                 state.restore(kept, ministack("app"))
