@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
 import os
 import shutil
@@ -36,6 +37,9 @@ def _node_of_the_wheel() -> str | None:
 os.environ.setdefault("CDK_VALIDATION", "false")
 if "JSII_NODE" not in os.environ and (found := _node_of_the_wheel()):
     os.environ["JSII_NODE"] = found
+
+# Importing a command without a model logs that; with a handler of its own it does not end up below pytest's summary.
+logging.getLogger("onnx_handler").addHandler(logging.NullHandler())
 
 # A loaded machine is slow, and that is no finding.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +14,10 @@ import pytest
 from onnx import TensorProto
 
 from onnx_handler.http import Handler
+from onnx_handler.storage import s3
 from onnx_handler.tensors.codecs import to_raw
 from tests.support import events, models
+from tests.support.s3 import S3, serving
 
 ONNX_TYPES = {
     "BOOL": TensorProto.BOOL,
@@ -108,3 +110,13 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
         return Served(Handler(), source)
 
     return start
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """An S3 that this process's environment variables lead to, and no long pauses before a GET is tried again."""
+    with serving() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(s3, "FIRST_PAUSE", 0.001)
+        yield server

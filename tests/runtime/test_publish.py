@@ -17,16 +17,7 @@ from onnx_handler import publish
 from onnx_handler.errors import ModelUnusable
 from onnx_handler.model_objects import Part, digest_of
 from onnx_handler.storage import s3
-from tests.support.s3 import S3, document, refuse, serving
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    with serving() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(s3, "FIRST_PAUSE", 0.001)
-        yield server
+from tests.support.s3 import S3, document, refuse
 
 
 class CloudFormation(ThreadingHTTPServer):

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -19,10 +18,10 @@ import pytest
 from onnx_handler.http import Handler
 from onnx_handler.model_objects import digest_of
 from onnx_handler.models import repository
-from onnx_handler.storage import model_cache, s3
+from onnx_handler.storage import model_cache
 from tests.runtime.conftest import Served
 from tests.support import events, models
-from tests.support.s3 import S3, document, refuse, serving
+from tests.support.s3 import S3, document, refuse
 from tests.support.synth import ROOT
 
 VECTOR = {"datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
@@ -194,13 +193,9 @@ def test_what_is_wrong_with_the_variable_is_told(several: Several, value: str, t
 # -- from S3 --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    with serving() as server:
-        for name, value in {**server.environment, "TMPDIR": str(tmp_path)}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(s3, "FIRST_PAUSE", 0.001)
-        yield server
+@pytest.fixture(autouse=True)
+def cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
 def objects(server: S3, directory: Path, prefix: str) -> dict[str, Any]:

@@ -22,20 +22,15 @@ from onnx_handler.model_objects import Part, size_of
 from onnx_handler.storage import download, s3
 from onnx_handler.storage.download import JOURNAL
 from onnx_handler.storage.model_cache import VERIFIED, ModelCache, patience
-from tests.support.s3 import S3, document, refuse, serving
+from tests.support.s3 import S3, document, refuse
 from tests.support.synth import ROOT
 
 Put = Callable[..., tuple[Part, ...]]
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    with serving() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(s3, "FIRST_PAUSE", 0.001)
-        monkeypatch.setattr(download, "RANGE", 1000)
-        yield server
+@pytest.fixture(autouse=True)
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "RANGE", 1000)
 
 
 def model(server: S3, seed: int = 0, size: int = 10_500) -> tuple[Part, ...]:
